@@ -1,0 +1,181 @@
+"""The sections of the configuration: frozen, typed, with their defaults. Leaves of the import tree.
+
+`gateway.config` reads gateway.yaml into these; every part of the program is handed the section it needs and no more.
+Rule 1: units stand in names (_s, _ms, _mb, _tokens). Rule 2: secrets are `Secret`, which prints as ***.
+Rule 3: inheritance is resolved at load: a tenant here has its own limits, whatever it inherited them from.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from gateway.types import Translation
+
+Positive = Annotated[int, Meta(ge=1)]
+PositiveSeconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Tokens = Annotated[int, Meta(ge=0)]
+
+
+class Secret(str):
+    """A string that does not show itself. `reveal()` gives the text; everything else prints ***."""
+
+    __slots__ = ()
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of gateway.yaml: unknown keys are errors."""
+
+
+class Server(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Positive | Literal["auto"] = 1
+    max_body_mb: Annotated[float, Meta(gt=0)] = 20
+    max_in_flight: Positive = 2000
+    drain_s: Annotated[float, Meta(ge=0)] = 300
+    fast_lane: bool = True
+
+
+class Admin(Section):
+    port: Port | None = None
+    host: str = "127.0.0.1"
+    metrics_public: bool = False
+
+
+class JwtKey(Section):
+    """One accepted way to sign. Exactly one of secret, public_key, jwks_url; the algorithm is pinned."""
+
+    algorithm: Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"]
+    secret: Secret | None = None
+    public_key: str | None = None  # PEM
+    jwks_url: str | None = None
+    issuer: str | None = None
+    audience: str | list[str] | None = None
+    leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30
+
+
+class ApiKey(Section):
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    tenant: str | list[str]
+    name: str
+    roles: list[Literal["user", "admin"]] = field(default_factory=lambda: ["user"])  # type: ignore[arg-type]
+
+
+class Auth(Section):
+    jwt: list[JwtKey] = field(default_factory=list)
+    tenant_claim: str = "tenant"
+    user_claim: str = "sub"
+    roles_claim: str = "roles"
+    api_keys: list[ApiKey] = field(default_factory=list)
+
+
+class Store(Section):
+    url: str = "sqlite:///data/gateway.db"
+
+
+class Quota(Section):
+    """Tokens per UTC day and per UTC month; None means no limit."""
+
+    daily_tokens: Tokens | None = None
+    monthly_tokens: Tokens | None = None
+
+
+class Timeouts(Section):
+    connect_s: PositiveSeconds = 3
+    first_byte_s: PositiveSeconds = 30
+    idle_s: PositiveSeconds = 45
+    total_s: PositiveSeconds = 600
+
+
+class Provider(Section):
+    type: Literal["openai", "anthropic", "gemini", "openai_compatible", "azure", "bedrock", "vertex"]
+    api_key: Secret | None = None
+    api_keys: list[Secret] = field(default_factory=list)
+    base_url: str | None = None  # resolved at load to the vendor's own when absent
+    default_model: str
+    priority: int = 5
+    models: dict[str, str] = field(default_factory=dict)  # public name -> upstream name; "*" lets any name through
+    quota: Quota = Quota()
+    timeouts: Timeouts = Timeouts()
+
+
+class Fallback(Section):
+    enabled: bool = True
+    max_attempts: Positive = 3
+    across_providers: bool = True
+    retry_budget_percent: Annotated[float, Meta(ge=0, le=100)] = 20
+
+
+class Breaker(Section):
+    failures: Positive = 5
+    open_s: PositiveSeconds = 60
+
+
+class Limits(Section):
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    concurrency: Positive | None = 100
+
+
+class Tenant(Section):
+    """Resolved: `quota` and `limits` hold what applies, own or inherited."""
+
+    quota: Quota = Quota()
+    limits: Limits = Limits()
+    providers: list[str] | None = None  # None: all
+    models: list[str] | None = None  # None: all
+    default_temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    provider_quota: dict[str, Quota] = field(default_factory=dict)
+    allow_unlisted: bool = False  # only meaningful on `default`: tenants that are not listed get its settings
+
+
+class Alerts(Section):
+    thresholds_percent: list[Annotated[int, Meta(ge=1, le=100)]] = field(default_factory=lambda: [75, 90, 100])
+    webhook_url: str | None = None
+    webhook_secret: Secret | None = None
+
+
+class Cache(Section):
+    enabled: bool = False
+    ttl_s: PositiveSeconds = 300
+    max_mb: PositiveSeconds = 64
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+    content: bool = False
+
+
+class Config(Section):
+    """The whole of gateway.yaml. Only `gateway.app` and `gateway.config` see it."""
+
+    server: Server = Server()
+    admin: Admin = Admin()
+    auth: Auth = Auth()
+    store: Store = Store()
+    providers: dict[str, Provider]
+    models: dict[str, list[str]] = field(default_factory=dict)  # alias -> "provider/model" or "provider"
+    fallback: Fallback = Fallback()
+    breaker: Breaker = Breaker()
+    limits: Limits = Limits()
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    alerts: Alerts = Alerts()
+    cache: Cache = Cache()
+    log: Log = Log()
+    translation: Translation = Translation()

@@ -1,0 +1,498 @@
+"""The vocabulary: what the rooms say to each other.
+
+Pure values without behaviour of their own. A request of any dialect becomes a `Request`, an answer of any dialect a `Reply`,
+a piece of a stream an `Event`; what a vendor gave us to keep and hand back (signatures, encrypted reasoning) is `Opaque`.
+
+Rule 1: tokens are whole numbers. `Usage.input` contains cached tokens, `Usage.output` contains reasoning tokens.
+Rule 2: tool arguments are JSON *text*, byte for byte as the model wrote it; nobody parses and writes them again without need.
+Rule 3: lists keep the order of the wire. Translation only appends, so that turn N is a prefix of turn N+1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Protocol
+
+from msgspec import Struct, field
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+# ---------------------------------------------------------------- content
+
+
+class Opaque(Struct, frozen=True):
+    """Something only its maker can read, to be replayed verbatim to the same vendor and to nobody else.
+
+    vendor: "anthropic" | "google" | "openai". kind: "thinking", "redacted_thinking", "thought_signature",
+    "encrypted_content", "server_block". data: the vendor's own JSON value.
+    """
+
+    vendor: str
+    kind: str
+    data: Any
+
+
+class Text(Struct):
+    text: str
+    cache: dict[str, Any] | None = None  # Anthropic's cache_control, kept as it came
+    annotations: list[Any] | None = None  # OpenAI's annotation objects
+    opaque: Opaque | None = None
+
+
+class Image(Struct):
+    """Either `data` (base64 without white space, with `media_type`) or `url`."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    detail: str = ""
+    cache: dict[str, Any] | None = None
+
+
+class Document(Struct):
+    """One of `data` (base64), `text` (plain text), `url`, `file_id`."""
+
+    media_type: str = ""
+    data: str = ""
+    text: str = ""
+    url: str = ""
+    file_id: str = ""
+    title: str = ""
+    cache: dict[str, Any] | None = None
+
+
+class Audio(Struct):
+    format: str
+    data: str
+
+
+class Reasoning(Struct):
+    """What the model thought: `text` to show, `opaque` to replay. Without `opaque` it cannot be replayed."""
+
+    text: str = ""
+    opaque: Opaque | None = None
+
+
+class Refusal(Struct):
+    text: str
+
+
+class ToolCall(Struct):
+    """`arguments` is JSON text; for a custom (free-form) tool it is the raw input string."""
+
+    id: str
+    name: str
+    arguments: str
+    custom: bool = False
+    opaque: Opaque | None = None
+
+
+class ToolResult(Struct):
+    call_id: str
+    parts: list[Part]
+    name: str = ""
+    is_error: bool = False
+    cache: dict[str, Any] | None = None
+
+
+class VendorBlock(Struct):
+    """A content block without a counterpart elsewhere (server tools, compaction): replayed to its vendor, hidden from others."""
+
+    opaque: Opaque
+
+
+Part = Text | Image | Document | Audio | Reasoning | Refusal | ToolCall | ToolResult | VendorBlock
+
+
+class Message(Struct):
+    role: Role
+    parts: list[Part]
+    name: str = ""
+
+
+# ---------------------------------------------------------------- request
+
+
+class Tool(Struct):
+    """`parameters` is a JSON Schema, or None when the client gave none. `native` is a vendor's own tool object, verbatim."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    custom: bool = False
+    grammar: dict[str, Any] | None = None
+    native: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+
+
+class ToolChoice(Struct):
+    """mode named: exactly `names[0]`. mode allowed_auto / allowed_required: only `names`."""
+
+    mode: Literal["auto", "none", "required", "named", "allowed_auto", "allowed_required"]
+    names: list[str] = field(default_factory=list)
+
+
+class ResponseFormat(Struct):
+    kind: Literal["text", "json_object", "json_schema"]
+    schema: dict[str, Any] | None = None
+    name: str = ""
+    description: str = ""
+    strict: bool | None = None
+
+
+class Request(Struct, kw_only=True):
+    """One chat request, of whatever dialect it came in. None or empty means: the client did not say."""
+
+    model: str
+    messages: list[Message]
+    tools: list[Tool] = field(default_factory=list)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    legacy_functions: bool = False  # the client used the deprecated `functions` and wants that shape back
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: list[str] = field(default_factory=list)
+    seed: int | None = None
+    n: int = 1
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    format: ResponseFormat | None = None
+    effort: str | None = None
+    thinking: dict[str, Any] | None = None  # Anthropic's own `thinking` object given on any surface: wins over `effort`
+    verbosity: str | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: dict[str, Any] | None = None
+    service_tier: str | None = None
+    stream: bool = False
+    include_usage: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
+
+
+class Notes(Struct):
+    """What a translation left out or changed. `dropped`: wire names of parameters; `warnings`: codes (wire.md).
+
+    With `strict` a translator raises `UnsupportedParameter` instead of adding to `dropped`; call `drop()` and it does so.
+    """
+
+    strict: bool = False
+    dropped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def drop(self, name: str, code: str = "") -> None:
+        """Record that parameter `name` is not sent; raises UnsupportedParameter when the client asked for strictness."""
+        if self.strict:
+            from_strict(name)
+        if name not in self.dropped:
+            self.dropped.append(name)
+        if code:
+            self.warn(code)
+
+    def warn(self, code: str) -> None:
+        """Record that something was emulated or changed, by its code."""
+        if code not in self.warnings:
+            self.warnings.append(code)
+
+
+class Abilities(Struct, frozen=True, kw_only=True):
+    """What an upstream model takes. Data from config/models.yaml; an unknown model has those of the newest of its family."""
+
+    max_output: int | None = None
+    context: int | None = None
+    sampling: Literal["ok", "default_only", "ignored", "reject"] = "ok"
+    penalties: bool = True
+    thinking_types: tuple[str, ...] = ()  # of adaptive, enabled, disabled, between_tools (Anthropic)
+    effort_levels: tuple[str, ...] = ()
+    default_thinking: bool = False
+    forced_tool_choice: bool = True
+    prefill: bool = True
+    mid_system: bool = False
+    structured_outputs: bool = True
+    preserved_thinking: bool = False
+    thinking_levels: tuple[str, ...] = ()  # Gemini 3: minimal, low, medium, high
+    thinking_budget: bool = False  # Gemini 2.5: an integer budget instead of levels
+    requires_signature: bool = False
+    candidate_count: bool = True
+    tools_with_schema: bool = True  # JSON schema output together with tools
+    reasoning: bool = False  # takes reasoning_effort (OpenAI)
+
+
+class Translation(Struct, frozen=True, kw_only=True):
+    """The operator's choices in translating (gateway.yaml: translation)."""
+
+    anthropic_sampling: Literal["legacy", "drop"] = "legacy"
+    repair_history: bool = False
+    fanout_n: bool = False
+    expose_reasoning: bool = True
+    model_echo: Literal["requested", "upstream"] = "requested"
+
+
+class Target(Struct, frozen=True):
+    """To whom a request is written: the upstream's name of the model, what it can do, and the operator's choices."""
+
+    model: str
+    abilities: Abilities
+    translation: Translation = Translation()
+
+
+class Written(Struct):
+    """A request in a provider's dialect: the body, and headers that this very body needs (for example anthropic-version)."""
+
+    body: bytes
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------- answer
+
+
+class Usage(Struct, frozen=True):
+    """Tokens. `input` includes cache_read and cache_write; `output` includes reasoning. `total` as reported, else the sum."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    total: int = 0
+
+
+class Choice(Struct):
+    parts: list[Part]
+    finish: FinishReason | None
+    index: int = 0
+    stop_sequence: str | None = None
+    logprobs: Any = None
+
+
+class Reply(Struct):
+    """One whole answer. `created` is unix seconds, 0 when the vendor gives none. `usage` None when the vendor reported none."""
+
+    id: str
+    model: str
+    choices: list[Choice]
+    usage: Usage | None
+    created: int = 0
+    service_tier: str | None = None
+
+
+# ---------------------------------------------------------------- stream events
+
+
+class Start(Struct):
+    """The upstream's stream began. Not content: commits nothing."""
+
+    content: ClassVar[bool] = False
+    id: str
+    model: str
+    created: int = 0
+
+
+class TextDelta(Struct):
+    content: ClassVar[bool] = True
+    text: str
+    choice: int = 0
+    logprobs: Any = None
+
+
+class ReasoningDelta(Struct):
+    content: ClassVar[bool] = True
+    text: str
+    choice: int = 0
+
+
+class ReasoningDone(Struct):
+    """A finished thought with what is needed to replay it; `part.text` repeats the deltas since the last one."""
+
+    content: ClassVar[bool] = True
+    part: Reasoning
+    choice: int = 0
+
+
+class RefusalDelta(Struct):
+    content: ClassVar[bool] = True
+    text: str
+    choice: int = 0
+
+
+class ToolStart(Struct):
+    """`index` counts the tool calls of a choice densely from 0 in order of appearance."""
+
+    content: ClassVar[bool] = True
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+    custom: bool = False
+    opaque: Opaque | None = None
+
+
+class ToolDelta(Struct):
+    content: ClassVar[bool] = True
+    index: int
+    arguments: str
+    choice: int = 0
+
+
+class Annotated(Struct):
+    content: ClassVar[bool] = False
+    annotations: list[Any]
+    choice: int = 0
+
+
+class Finished(Struct):
+    """A choice came to its end. Content only when the reason tells the client something an empty answer would not."""
+
+    content: ClassVar[bool] = False
+    reason: FinishReason
+    choice: int = 0
+    stop_sequence: str | None = None
+
+
+class UsageSeen(Struct):
+    """Usage so far; later ones replace earlier ones."""
+
+    content: ClassVar[bool] = False
+    usage: Usage
+
+
+class Failed(Struct):
+    """The upstream broke its own stream: an error event, or bytes that end without the vendor's clean ending.
+
+    kind is one of the words of `errors.FaultKind`; `message` is the vendor's text, may be empty.
+    """
+
+    content: ClassVar[bool] = False
+    kind: str
+    message: str = ""
+    status: int | None = None
+
+
+class Ended(Struct):
+    """The vendor's own clean end of the stream. Always the last event; never after Failed."""
+
+    content: ClassVar[bool] = False
+
+
+Event = (
+    Start
+    | TextDelta
+    | ReasoningDelta
+    | ReasoningDone
+    | RefusalDelta
+    | ToolStart
+    | ToolDelta
+    | Annotated
+    | Finished
+    | UsageSeen
+    | Failed
+    | Ended
+)
+
+
+class Echo(Struct):
+    """What an answer must repeat of its request: ids, the model's name as the client shall see it, the shapes it asked for."""
+
+    id: str  # our own id for this answer, for vendors that give none: 24 hex characters
+    model: str
+    created: int
+    include_usage: bool = False
+    legacy_functions: bool = False
+    expose_reasoning: bool = True
+    named_tool: bool = False  # a named tool was forced: OpenAI then finishes with "stop"
+
+
+class Glance(Struct):
+    """What is read from a whole answer that passes through untouched."""
+
+    usage: Usage | None
+    empty: bool  # a 200 with nothing in it
+    finish: str | None = None
+
+
+# ---------------------------------------------------------------- the two halves of a dialect
+
+
+class StreamReader(Protocol):
+    """Upstream bytes to events. The same events however the bytes are cut."""
+
+    def feed(self, data: bytes) -> list[Event]: ...
+
+    def eof(self) -> list[Event]:
+        """The upstream closed: Ended was given before, or is given now where the wire has no end mark, else Failed."""
+        ...
+
+
+class StreamWriter(Protocol):
+    """Events to the client's bytes. May return b"". After Ended, all is said; `error` replaces the clean ending."""
+
+    def write(self, events: list[Event]) -> bytes: ...
+
+    def error(self, error: ClientError) -> bytes: ...
+
+
+class Tap(Protocol):
+    """Stands beside a stream whose bytes pass through untouched, and reads what the gateway must know.
+
+    feed() returns the bytes to forward: the very same object unless something must be swallowed.
+    """
+
+    content: bool  # a content event has passed
+    usage: Usage | None
+    finish: str | None
+    failed: Failed | None
+    ended: bool
+    output_bytes: int  # bytes of generated content so far, an upper bound; for streams that never report usage
+
+    def feed(self, data: bytes) -> bytes: ...
+
+
+class ClientError(Protocol):
+    """What a dialect needs of an error to write it (see errors.GatewayError)."""
+
+    status: int
+    type: str
+    code: str | None
+    param: str | None
+    message: str
+    request_id: str
+    attempts: list[dict[str, Any]] | None
+
+
+def from_strict(name: str) -> None:
+    """Raise the refusal that `x-gateway-strict: 1` asks for."""
+    raise Unsupported(name)
+
+
+class Unsupported(Exception):
+    """A parameter or content that the chosen upstream cannot take. `param` is its place in the client's request.
+
+    The pipeline turns it into 400 `unsupported_parameter` (or `code`).
+    """
+
+    def __init__(self, param: str, message: str = "", code: str = "unsupported_parameter") -> None:
+        super().__init__(message or f"{param} is not supported by the provider chosen for this request")
+        self.param = param
+        self.code = code
+        self.message = str(self)
+
+
+class BadRequest(Exception):
+    """A client's body that cannot be understood. `param` names the place (for example messages[2].content)."""
+
+    def __init__(self, message: str, param: str | None = None, code: str = "invalid_request") -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+class BadReply(Exception):
+    """An upstream's body that cannot be understood; the message is for the log, never for the client."""
