@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
+
+from gateway.errors import Fault
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -464,6 +466,110 @@ class ClientError(Protocol):
     message: str
     request_id: str
     attempts: list[dict[str, Any]] | None
+
+
+class Peek(Struct):
+    """What admission needs of a request body, read from its top level only; nested bytes stay bytes.
+
+    `fields` is the top level in its order, values untouched. `model` "" means the client named none.
+    """
+
+    model: str
+    stream: bool
+    fields: dict[str, Raw]
+    max_tokens: int | None = None  # the client's output cap, whichever spelling
+    n: int = 1
+    include_usage: bool = False
+    has_temperature: bool = False
+
+
+class Change(Struct, frozen=True):
+    """What the gateway changes in a body that otherwise passes through untouched. None means: leave as it is."""
+
+    model: str | None = None
+    max_tokens: int | None = None  # add an output cap (the client gave none)
+    temperature: float | None = None  # add a default (the client gave none)
+    include_usage: bool = False  # ask for usage in a stream although the client did not
+
+
+class ClientHalf(Protocol):
+    """A dialect as a client speaks it. Implemented by the same object as ProviderHalf where both exist."""
+
+    name: str
+
+    def peek(self, body: bytes) -> Peek:
+        """Read the top level. Raises BadRequest (code invalid_json when it is no JSON object)."""
+        ...
+
+    def read_request(self, body: bytes) -> Request:
+        """Read all of it. Raises BadRequest naming the place; never anything else, whatever the bytes."""
+        ...
+
+    def write_reply(self, reply: Reply, echo: Echo) -> bytes: ...
+
+    def writer(self, echo: Echo) -> StreamWriter: ...
+
+    def write_error(self, error: ClientError) -> bytes: ...
+
+
+class ProviderHalf(Protocol):
+    """A dialect as a provider speaks it."""
+
+    name: str
+
+    def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
+        """Raises Unsupported when the target cannot take something that must not be dropped. Never changes `request`."""
+        ...
+
+    def read_reply(self, body: bytes) -> Reply:
+        """Raises BadReply, never anything else."""
+        ...
+
+    def reader(self) -> StreamReader: ...
+
+
+class Passthrough(Protocol):
+    """What a dialect offers when client and provider both speak it: bytes stay bytes."""
+
+    def change(self, body: bytes, peek: Peek, change: Change) -> bytes:
+        """The body with only the named places changed: key order, number spelling and white space stay."""
+        ...
+
+    def glance(self, body: bytes) -> Glance:
+        """Read usage and emptiness of a whole answer. Raises BadReply."""
+        ...
+
+    def tap(self, swallow_usage: bool) -> Tap:
+        """A reader beside a stream; with `swallow_usage` the client did not ask for the usage frame and does not get it."""
+        ...
+
+
+class Vendor(Protocol):
+    """How to reach a vendor and what its failures mean (providers/). Stateless; the settings are arguments."""
+
+    type: str
+    dialect: ProviderHalf
+    base_url: str  # the vendor's own
+
+    def path(self, model: str, stream: bool) -> str:
+        """What is appended to the base URL for a chat call; the model's name is percent-encoded where it is part of it."""
+        ...
+
+    def headers(self, api_key: str) -> list[tuple[str, str]]:
+        """The credential and the fixed headers, lower-case names, built anew for each deployment."""
+        ...
+
+    def family(self, model: str) -> bool:
+        """Whether an unlisted model name belongs to this vendor by its spelling (gpt-*, claude-*, gemini-*)."""
+        ...
+
+    def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
+        """What an answer other than 2xx means. Header names are lower-case. `body` may be anything."""
+        ...
+
+    def stream_fault(self, failed: Failed) -> Fault:
+        """What an error event inside a 200 stream means."""
+        ...
 
 
 def from_strict(name: str) -> None:
