@@ -46,7 +46,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A section of gateway.yaml: unknown keys are errors."""
 
 
-class Server(Section, kw_only=True):
+class Server(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     workers: Positive | Literal["auto"] = 1
@@ -56,13 +56,13 @@ class Server(Section, kw_only=True):
     fast_lane: bool = True
 
 
-class Admin(Section, kw_only=True):
+class Admin(Section, frozen=True, kw_only=True):
     port: Port | None = None
     host: str = "127.0.0.1"
     metrics_public: bool = False
 
 
-class JwtKey(Section, kw_only=True):
+class JwtKey(Section, frozen=True, kw_only=True):
     """One accepted way to sign. Exactly one of secret, public_key, jwks_url; the algorithm is pinned."""
 
     algorithm: Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -74,14 +74,14 @@ class JwtKey(Section, kw_only=True):
     leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30
 
 
-class ApiKey(Section, kw_only=True):
+class ApiKey(Section, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     tenant: str | list[str]
     name: str
     roles: list[Literal["user", "admin"]] = field(default_factory=lambda: ["user"])  # type: ignore[arg-type]
 
 
-class Auth(Section, kw_only=True):
+class Auth(Section, frozen=True, kw_only=True):
     jwt: list[JwtKey] = field(default_factory=list)
     tenant_claim: str = "tenant"
     user_claim: str = "sub"
@@ -89,25 +89,25 @@ class Auth(Section, kw_only=True):
     api_keys: list[ApiKey] = field(default_factory=list)
 
 
-class Store(Section, kw_only=True):
+class Store(Section, frozen=True, kw_only=True):
     url: str = "sqlite:///data/gateway.db"
 
 
-class Quota(Section, kw_only=True):
+class Quota(Section, frozen=True, kw_only=True):
     """Tokens per UTC day and per UTC month; None means no limit."""
 
     daily_tokens: Tokens | None = None
     monthly_tokens: Tokens | None = None
 
 
-class Timeouts(Section, kw_only=True):
+class Timeouts(Section, frozen=True, kw_only=True):
     connect_s: PositiveSeconds = 3
     first_byte_s: PositiveSeconds = 30
     idle_s: PositiveSeconds = 45
     total_s: PositiveSeconds = 600
 
 
-class Provider(Section, kw_only=True):
+class Provider(Section, frozen=True, kw_only=True):
     type: Literal["openai", "anthropic", "gemini", "openai_compatible", "azure", "bedrock", "vertex"]
     api_key: Secret | None = None
     api_keys: list[Secret] = field(default_factory=list)
@@ -119,25 +119,25 @@ class Provider(Section, kw_only=True):
     timeouts: Timeouts = Timeouts()
 
 
-class Fallback(Section, kw_only=True):
+class Fallback(Section, frozen=True, kw_only=True):
     enabled: bool = True
     max_attempts: Positive = 3
     across_providers: bool = True
     retry_budget_percent: Annotated[float, Meta(ge=0, le=100)] = 20
 
 
-class Breaker(Section, kw_only=True):
+class Breaker(Section, frozen=True, kw_only=True):
     failures: Positive = 5
     open_s: PositiveSeconds = 60
 
 
-class Limits(Section, kw_only=True):
+class Limits(Section, frozen=True, kw_only=True):
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     concurrency: Positive | None = 100
 
 
-class Tenant(Section, kw_only=True):
+class Tenant(Section, frozen=True, kw_only=True):
     """Resolved: `quota` and `limits` hold what applies, own or inherited."""
 
     quota: Quota = Quota()
@@ -149,25 +149,25 @@ class Tenant(Section, kw_only=True):
     allow_unlisted: bool = False  # only meaningful on `default`: tenants that are not listed get its settings
 
 
-class Alerts(Section, kw_only=True):
+class Alerts(Section, frozen=True, kw_only=True):
     thresholds_percent: list[Annotated[int, Meta(ge=1, le=100)]] = field(default_factory=lambda: [75, 90, 100])
     webhook_url: str | None = None
     webhook_secret: Secret | None = None
 
 
-class Cache(Section, kw_only=True):
+class Cache(Section, frozen=True, kw_only=True):
     enabled: bool = False
     ttl_s: PositiveSeconds = 300
     max_mb: PositiveSeconds = 64
 
 
-class Log(Section, kw_only=True):
+class Log(Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "text"] = "json"
     content: bool = False
 
 
-class Config(Section, kw_only=True):
+class Config(Section, frozen=True, kw_only=True):
     """The whole of gateway.yaml. Only `gateway.app` and `gateway.config` see it."""
 
     server: Server = Server()

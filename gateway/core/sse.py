@@ -88,7 +88,7 @@ class Splitter:
             return b"", block[6:] if block[5:6] == b" " else block[5:]
         event, lines = b"", []
         for line in block.split(b"\n"):
-            name, colon, value = line.partition(b":")
+            name, _, value = line.partition(b":")
             if value.startswith(b" "):
                 value = value[1:]
             if name == b"data":
