@@ -246,10 +246,15 @@ class Target(Struct, frozen=True):
 
 
 class Written(Struct):
-    """A request in a provider's dialect: the body, and headers that this very body needs (for example anthropic-version)."""
+    """A request in a provider's dialect: the body, and headers that this very body needs (for example anthropic-version).
+
+    `undo` is what the same dialect needs to turn the answer back into the client's terms (renamed or emulated tools); it is
+    handed to `read_reply` and `reader` as it is, and None when the answer needs nothing.
+    """
 
     body: bytes
     headers: list[tuple[str, str]] = field(default_factory=list)
+    undo: Any = None
 
 
 # ---------------------------------------------------------------- answer
@@ -521,11 +526,13 @@ class ProviderHalf(Protocol):
         """Raises Unsupported when the target cannot take something that must not be dropped. Never changes `request`."""
         ...
 
-    def read_reply(self, body: bytes) -> Reply:
-        """Raises BadReply, never anything else."""
+    def read_reply(self, body: bytes, undo: Any = None) -> Reply:
+        """Read a whole answer; `undo` is that of the Written it answers. Raises BadReply, never anything else."""
         ...
 
-    def reader(self) -> StreamReader: ...
+    def reader(self, undo: Any = None) -> StreamReader:
+        """A reader for one stream; `undo` is that of the Written it answers."""
+        ...
 
 
 class Passthrough(Protocol):
