@@ -210,6 +210,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     max_output: int | None = None
     context: int | None = None
     sampling: Literal["ok", "default_only", "ignored", "reject"] = "ok"
+    sampling_at_effort_none: bool = False  # sampling is "ok" when, and only when, the effort is none (OpenAI)
     penalties: bool = True
     thinking_types: tuple[str, ...] = ()  # of adaptive, enabled, disabled, between_tools (Anthropic)
     effort_levels: tuple[str, ...] = ()
