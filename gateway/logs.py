@@ -1,0 +1,165 @@
+"""Log lines: one per call and one per event, JSON or text, written in batches by a thread of their own.
+
+Rule 1: no content of a request or an answer, no credential, no query string ever becomes a field.
+Rule 2: a full pipe must not stop the event loop: when the writer is more than MAX_BACKLOG lines behind, lines are dropped
+and counted, never waited for. Rule 3: what was appended is written before `close` returns, unless the pipe is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+MAX_BACKLOG = 100_000
+FLUSH_S = 0.1
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class AccessLine(Struct, omit_defaults=True):
+    """One call. Durations in milliseconds; `attempts` and `skipped` tell the trail; `at` is RFC 3339 in UTC."""
+
+    at: float | str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    event: str = ""
+    level: str = ""
+    surface: str = ""
+    tenant: str = ""
+    user: str = ""
+    key: str = ""
+    provider: str = ""
+    model: str = ""
+    upstream_model: str = ""
+    stream: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    estimated: bool = False
+    upstream_ms: float = 0.0
+    first_token_ms: float = 0.0
+    attempts: list[Any] = []
+    skipped: list[Any] = []
+    error: str = ""
+    outcome: str = ""
+    dropped: list[str] = []
+    session: str = ""
+    trace: str = ""
+
+
+class LogWriter:
+    """Takes lines from the event loop and writes them from a thread."""
+
+    def __init__(
+        self, stream: BinaryIO, *, level: str = "info", text: bool = False, on_drop: Callable[[int], None] | None = None
+    ) -> None:
+        self.threshold = LEVELS[level]
+        self._stream = stream
+        self._text = text
+        self._on_drop = on_drop or (lambda lines: None)
+        self._pending: list[AccessLine] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._encode = msgspec.json.Encoder().encode
+        self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def access(self, line: AccessLine) -> None:
+        """Append the line of one call; hot path."""
+        if self.threshold > 20:
+            return
+        pending = self._pending
+        if len(pending) >= MAX_BACKLOG:
+            self._on_drop(1)
+            return
+        pending.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+
+    def event(self, level: str, event: str, **fields: Any) -> None:
+        """Write something that happened, outside of calls: a breaker that opened, a reload, a start."""
+        if LEVELS[level] < self.threshold:
+            return
+        row = {"at": stamp(time.time()), "level": level, "event": event, **fields}
+        self._queue.put(self._event_text(row) if self._text else self._encode(row) + b"\n")
+
+    def flush(self) -> None:
+        """Hand what is pending to the writer thread."""
+        self._timer = None
+        lines, self._pending = self._pending, []
+        if not lines:
+            return
+        if self._queue.qsize() > 1000:  # about 1000 batches behind: the reader of our log has stopped
+            self._on_drop(len(lines))
+            return
+        render = self._access_text if self._text else self._access_json
+        self._queue.put(b"".join([render(line) for line in lines]))
+
+    def close(self) -> None:
+        """Write what is left; waits at most two seconds for a slow reader."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.flush()
+        self._queue.put(None)
+        self._thread.join(timeout=2)
+
+    def _write(self) -> None:
+        while (data := self._queue.get()) is not None:
+            try:
+                self._stream.write(data)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._on_drop(data.count(b"\n"))  # the pipe is closed or the disk full: serving goes on
+
+    def _access_json(self, line: AccessLine) -> bytes:
+        line.at = stamp(float(line.at))
+        line.event = "request"
+        line.level = "info"
+        return self._encode(line) + b"\n"
+
+    def _access_text(self, line: AccessLine) -> bytes:
+        via = f" {line.provider}/{line.upstream_model}" if line.provider else ""
+        tokens = f" {line.total_tokens} tokens" if line.total_tokens else ""
+        more = f" {line.outcome}" if line.outcome not in ("", "ok") else ""
+        error = f" {line.error}" if line.error else ""
+        tried = f" attempts={len(line.attempts)}" if len(line.attempts) > 1 else ""
+        at = stamp(float(line.at))[11:23]
+        return (
+            f"{at} {line.status} {line.method} {line.path}{via}{tokens} {line.duration_ms:.1f}ms{tried}{more}{error}"
+            f" [{line.request_id}]\n"
+        ).encode()
+
+    def _event_text(self, row: dict[str, Any]) -> bytes:
+        rest = " ".join(f"{k}={v}" for k, v in row.items() if k not in ("at", "level", "event"))
+        return f"{row['at'][11:23]} {row['level']} {row['event']} {rest}\n".encode()
+
+
+class StandardLogging(logging.Handler):
+    """Brings what libraries log (aiohttp, asyncio) into our lines, without their tracebacks' frames."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__(level=logging.WARNING)
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["exception"] = repr(record.exc_info[1])
+        self._writer.event(level, "library", **fields)
+
+
+def stamp(at: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

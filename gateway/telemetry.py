@@ -1,0 +1,270 @@
+"""Every metric, log event and their names, in one place. Counting is plain arithmetic; rendering happens at the scrape.
+
+Rule 1: label values come from the configuration only; a model or tenant that is not configured is "other".
+Rule 2: a hot call touches bound cells and nothing else: no lock (one loop owns them), no label look-up, no string work.
+Rule 3: what one process counted is a plain JSON value (`Registry.snapshot`), so that many workers merge by adding.
+Names ending in gen_ai_* follow OpenTelemetry's GenAI conventions, written the Prometheus way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.core import (
+    Metric as Family,
+)
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# The boundaries of OpenTelemetry's gen_ai.client.operation.duration, so that one histogram serves both names.
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0)
+OVERHEAD = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+TOKENS = tuple(float(4**n) for n in range(14))
+
+
+class Metric(Struct, frozen=True):
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+METRICS: dict[str, Metric] = {
+    "gateway_requests_total": Metric(
+        "counter", "Calls answered.", ("surface", "tenant", "model", "provider", "status", "stream")
+    ),
+    "gateway_request_duration_seconds": Metric(
+        "histogram", "From the first byte of a call to the last byte of its answer.", ("surface", "provider"), SECONDS
+    ),
+    "gateway_time_to_first_token_seconds": Metric(
+        "histogram", "From the call to its first content, streams only.", ("provider",), FIRST_TOKEN
+    ),
+    "gateway_overhead_seconds": Metric(
+        "histogram", "Time in the gateway: everything but waiting for upstream.", ("surface",), OVERHEAD
+    ),
+    "gateway_tokens_total": Metric(
+        "counter",
+        "Tokens by type: input, output, cache_read, cache_write, reasoning.",
+        ("tenant", "model", "provider", "type"),
+    ),
+    "gateway_in_flight_requests": Metric("gauge", "Calls being served."),
+    "gateway_streams_open": Metric("gauge", "Streams being served."),
+    "gateway_upstream_attempts_total": Metric("counter", "Upstream calls by outcome.", ("provider", "outcome")),
+    "gateway_fallbacks_total": Metric("counter", "Moves to another provider.", ("from", "to", "reason")),
+    "gateway_breaker_state": Metric("gauge", "0 closed, 1 half open, 2 open.", ("provider",)),
+    "gateway_quota_used_tokens": Metric("gauge", "Tokens used in the current period.", ("scope", "period")),
+    "gateway_quota_limit_tokens": Metric("gauge", "The limit of the current period.", ("scope", "period")),
+    "gateway_quota_refusals_total": Metric("counter", "Calls refused for a quota.", ("scope", "reason")),
+    "gateway_alerts_total": Metric("counter", "Quota alerts raised.", ("level",)),
+    "gateway_rate_limited_total": Metric("counter", "Calls refused by a limit.", ("tenant", "reason")),
+    "gateway_suspect_usage_total": Metric(
+        "counter", "Answers whose usage was missing or absurd and was replaced by a bound.", ("provider",)
+    ),
+    "gateway_translation_dropped_total": Metric(
+        "counter", "Parameters left out because the provider does not take them.", ("provider",)
+    ),
+    "gateway_config_reloads_total": Metric("counter", "Reloads of the configuration: ok, error.", ("result",)),
+    "gateway_log_lines_dropped_total": Metric("counter", "Access log lines lost because the log could not keep up."),
+    "gateway_background_errors_total": Metric("counter", "Failures of background tasks.", ("task",)),
+    "gateway_build_info": Metric("gauge", "Always 1; the version is a label.", ("version",)),
+    "gen_ai_client_operation_duration_seconds": Metric(
+        "histogram", "Duration of GenAI calls.", ("gen_ai_operation_name", "gen_ai_provider_name"), SECONDS
+    ),
+    "gen_ai_client_token_usage": Metric(
+        "histogram", "Tokens of GenAI calls.", ("gen_ai_provider_name", "gen_ai_token_type"), TOKENS
+    ),
+    "gen_ai_server_time_to_first_token_seconds": Metric(
+        "histogram", "Time to the first token.", ("gen_ai_provider_name",), FIRST_TOKEN
+    ),
+}
+
+
+class Cell:
+    """A counter or gauge with its labels bound."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+
+class Histogram:
+    """A histogram with its labels bound. `counts` has one more entry than `bounds`: what is above all of them."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+Labels = tuple[str, ...]
+Sampler = Callable[[], Iterable[tuple[str, Labels, float]]]
+Snapshot = dict[str, list[tuple[list[str], Any]]]
+
+
+class Registry:
+    """What this process counted. Cells are made once and kept by whoever counts."""
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[str, Labels], Cell] = {}
+        self._histograms: dict[tuple[str, Labels], Histogram] = {}
+        self._samplers: list[Sampler] = []
+
+    def cell(self, name: str, *labels: str) -> Cell:
+        """The counter or gauge `name` with these label values, made on first use."""
+        key = (name, labels)
+        if key not in self._cells:
+            assert len(labels) == len(METRICS[name].labels), name
+            self._cells[key] = Cell()
+        return self._cells[key]
+
+    def histogram(self, name: str, *labels: str) -> Histogram:
+        key = (name, labels)
+        if key not in self._histograms:
+            assert len(labels) == len(METRICS[name].labels), name
+            self._histograms[key] = Histogram(METRICS[name].buckets)
+        return self._histograms[key]
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add to a counter off the hot path."""
+        self.cell(name, *labels).value += by
+
+    def sample(self, sampler: Sampler) -> None:
+        """Ask `sampler` at each scrape for (name, labels, value) of gauges that others keep."""
+        self._samplers.append(sampler)
+
+    def snapshot(self) -> Snapshot:
+        """Everything counted so far as plain lists: name -> [(labels, value or [counts, total])]."""
+        found: Snapshot = {name: [] for name in METRICS}
+        for (name, labels), cell in self._cells.items():
+            found[name].append((list(labels), cell.value))
+        for (name, labels), histogram in self._histograms.items():
+            found[name].append((list(labels), [list(histogram.counts), histogram.total]))
+        for sampler in self._samplers:
+            for name, labels, value in sampler():
+                found[name].append((list(labels), value))
+        return found
+
+
+# Gauges that every worker would report alike (they come from shared state): merging takes the largest, not the sum.
+_SHARED = frozenset(
+    {"gateway_breaker_state", "gateway_quota_used_tokens", "gateway_quota_limit_tokens", "gateway_build_info"}
+)
+
+
+def merge(snapshots: list[Snapshot]) -> Snapshot:
+    """One snapshot of many workers: counters and histograms add up, shared gauges take the largest."""
+    merged: dict[str, dict[Labels, Any]] = {name: {} for name in METRICS}
+    for snapshot in snapshots:
+        for name, rows in snapshot.items():
+            into = merged.setdefault(name, {})
+            for labels, value in rows:
+                key = tuple(labels)
+                into[key] = value if key not in into else _join(name, into[key], value)
+    return {name: [(list(labels), value) for labels, value in rows.items()] for name, rows in merged.items()}
+
+
+def _join(name: str, one: Any, other: Any) -> Any:
+    if isinstance(one, list):
+        return [[a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]]
+    return max(one, other) if name in _SHARED else one + other
+
+
+def render(snapshot: Snapshot) -> bytes:
+    """Prometheus text of a snapshot, with the process's own figures."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(snapshot))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Family]:
+        for name, metric in METRICS.items():
+            rows = self._snapshot.get(name, [])
+            if rows:
+                yield _family(name, metric, rows)
+
+
+def _family(name: str, metric: Metric, rows: list[tuple[list[str], Any]]) -> Family:
+    if metric.kind == "histogram":
+        family = HistogramMetricFamily(name, metric.help, labels=metric.labels)
+        for labels, (counts, total) in rows:
+            family.add_metric(labels, _cumulative(metric.buckets, counts), total)
+        return family
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    scalar = kind(name, metric.help, labels=metric.labels)
+    for labels, value in rows:
+        scalar.add_metric(labels, value)
+    return scalar
+
+
+def _cumulative(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    buckets, running = [], 0
+    for bound, count in zip(bounds, counts, strict=False):
+        running += count
+        buckets.append((repr(bound), float(running)))
+    return [*buckets, ("+Inf", float(running + counts[-1]))]
+
+
+# ---------------------------------------------------------------- one call
+
+
+class Series:
+    """The bound cells of one kind of call: same surface, tenant, model, provider, status and stream."""
+
+    __slots__ = ("cache_read", "cache_write", "duration", "first_token", "gen_ai", "input", "output", "overhead", "reasoning", "requests", "token_input", "token_output")  # fmt: skip
+
+    def __init__(self, r: Registry, surface: str, tenant: str, model: str, provider: str, status: str, stream: str):
+        self.requests = r.cell("gateway_requests_total", surface, tenant, model, provider, status, stream)
+        self.duration = r.histogram("gateway_request_duration_seconds", surface, provider)
+        self.overhead = r.histogram("gateway_overhead_seconds", surface)
+        self.first_token = r.histogram("gateway_time_to_first_token_seconds", provider)
+        by = (tenant, model, provider)
+        self.input = r.cell("gateway_tokens_total", *by, "input")
+        self.output = r.cell("gateway_tokens_total", *by, "output")
+        self.cache_read = r.cell("gateway_tokens_total", *by, "cache_read")
+        self.cache_write = r.cell("gateway_tokens_total", *by, "cache_write")
+        self.reasoning = r.cell("gateway_tokens_total", *by, "reasoning")
+        self.token_input = r.histogram("gen_ai_client_token_usage", provider, "input")
+        self.token_output = r.histogram("gen_ai_client_token_usage", provider, "output")
+
+
+def derived(snapshot: Snapshot) -> Snapshot:
+    """Add the gen_ai_* histograms that are ours under another name: nothing is counted twice on the hot path."""
+    durations: dict[Labels, Any] = {}
+    for labels, value in snapshot.get("gateway_request_duration_seconds", []):
+        key = ("chat", labels[1])
+        durations[key] = (
+            value if key not in durations else _join("gateway_request_duration_seconds", durations[key], value)
+        )
+    snapshot["gen_ai_client_operation_duration_seconds"] = [(list(k), v) for k, v in durations.items()]
+    snapshot["gen_ai_server_time_to_first_token_seconds"] = list(
+        snapshot.get("gateway_time_to_first_token_seconds", [])
+    )
+    return snapshot
+
+
+def exposition(snapshots: list[Snapshot]) -> bytes:
+    """/metrics of all workers."""
+    return render(derived(merge(snapshots)))
