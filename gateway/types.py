@@ -28,7 +28,7 @@ class Opaque(Struct, frozen=True):
     """Something only its maker can read, to be replayed verbatim to the same vendor and to nobody else.
 
     vendor: "anthropic" | "google" | "openai". kind: "thinking", "redacted_thinking", "thought_signature",
-    "encrypted_content", "server_block". data: the vendor's own JSON value.
+    "encrypted_content", "server_block". data: the vendor's own JSON value; for Anthropic's kinds the whole content block.
     """
 
     vendor: str
