@@ -225,6 +225,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     requires_signature: bool = False
     candidate_count: bool = True
     tools_with_schema: bool = True  # JSON schema output together with tools
+    json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)
 
 
