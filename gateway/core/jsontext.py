@@ -1,0 +1,49 @@
+"""JSON from strangers: bytes to values, with one kind of failure.
+
+Whatever the bytes are (no UTF-8, NaN, half a surrogate pair, a million brackets), `decode` gives a value that
+`msgspec.json.encode` can write again, or raises NotJson.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+MAX_DEPTH = 64
+
+
+class NotJson(ValueError):
+    """The bytes are no JSON, or JSON deeper than allowed; the message may be shown to whoever sent them."""
+
+
+def decode(body: bytes | msgspec.Raw, max_depth: int = MAX_DEPTH) -> Any:
+    """The value that `body` spells. Raises NotJson."""
+    try:
+        value = msgspec.json.decode(body)
+    except RecursionError:
+        raise NotJson(f"JSON is nested deeper than {max_depth} levels") from None
+    except UnicodeDecodeError:
+        raise NotJson("JSON is malformed: invalid UTF-8") from None
+    except ValueError as error:  # DecodeError, and whole numbers of thousands of digits
+        raise NotJson(str(error)) from None
+    if _deeper_than(value, max_depth):
+        raise NotJson(f"JSON is nested deeper than {max_depth} levels")
+    return value
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return False
+    return True  # what is left lies one level below the last that is allowed
+
+
+def _inside(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [inner for inner in value.values() if isinstance(inner, dict | list)]
+    if isinstance(value, list):
+        return [inner for inner in value if isinstance(inner, dict | list)]
+    return ()
