@@ -1,0 +1,156 @@
+"""Rate limits per tenant: requests and tokens a minute, calls at once. Pure; the time is an argument.
+
+GCRA keeps one number: the time at which the bucket will be full again. A minute's whole allowance may be spent at once, and
+comes back evenly. Within any 60 s at most 2N pass (N saved up, N that came back), over a long time N a minute.
+Rule 1: a call is admitted by all its limits or charged by none. Rule 2: an absent limit costs nothing.
+Source: ITU-T I.371, generic cell rate algorithm (virtual scheduling).
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.errors import ConcurrencyExceeded, GatewayError, RateLimitExceeded
+
+WINDOW_S = 60.0
+
+# How soon a client may try again when too many calls run: calls end all the time, nobody can tell when.
+CONCURRENCY_RETRY_S = 1.0
+
+# 2 x 0.1 s is not 0.2 s in floats: a bucket that is full but for a rounding error is full.
+_EPSILON_S = 1e-6
+
+Header = tuple[str, str]
+
+
+class Gcra:
+    """One bucket of `per_minute` units. `now` is monotonic seconds."""
+
+    __slots__ = ("_full_at", "_unit_s", "per_minute")
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._unit_s = WINDOW_S / per_minute
+        self._full_at = float("-inf")
+
+    def wait_s(self, now: float, cost: float = 1) -> float:
+        """Seconds until `cost` would be admitted; 0.0 means now. Changes nothing.
+
+        More than a whole minute's allowance is admitted when the bucket is full, and those who come next wait for the debt:
+        a limit slows a large request down, it never makes it impossible.
+        """
+        wait = self._full_at + min(cost, self.per_minute) * self._unit_s - WINDOW_S - now
+        return wait if wait > _EPSILON_S else 0.0
+
+    def take(self, now: float, cost: float = 1) -> float:
+        """Admit and charge `cost` (0.0), or charge nothing and return the seconds to wait."""
+        wait = self.wait_s(now, cost)
+        if not wait:
+            self._full_at = max(self._full_at, now) + cost * self._unit_s
+        return wait
+
+    def give_back(self, cost: float) -> None:
+        """Correct an earlier charge: `cost` units were not used. Negative: so many more were."""
+        self._full_at -= cost * self._unit_s
+
+    def remaining(self, now: float) -> int:
+        """Whole units that would be admitted now."""
+        return max(0, int((WINDOW_S - self.reset_s(now) + _EPSILON_S) / self._unit_s))
+
+    def reset_s(self, now: float) -> float:
+        """Seconds until the whole allowance is there again, if nobody takes any."""
+        return max(0.0, self._full_at - now)
+
+
+class Refusal(Struct, frozen=True):
+    """Which limit stood in the way, and for how long."""
+
+    reason: Literal["requests", "tokens", "concurrency"]
+    limit: int
+    wait_s: float
+
+    def error(self) -> GatewayError:
+        """What the client is told."""
+        if self.reason == "concurrency":
+            return ConcurrencyExceeded(
+                f"Too many calls at once: this tenant may have {self.limit} running. "
+                "Wait for one to end, then try again; a pool on your side avoids this.",
+                retry_after_s=self.wait_s,
+            )
+        return RateLimitExceeded(
+            f"Rate limit of {self.limit} {self.reason} per minute reached for this tenant. "
+            f"Please try again in {duration(self.wait_s)}.",
+            retry_after_s=self.wait_s,
+        )
+
+
+class TenantLimits:
+    """All limits of one tenant. None means unlimited.
+
+    `admit` before a call and `done` after it, on the same object: a reload makes a new one, calls in flight keep theirs.
+    """
+
+    __slots__ = ("_free", "_requests", "_tokens", "concurrency", "running")
+
+    def __init__(
+        self,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        self._requests = Gcra(requests_per_minute) if requests_per_minute else None
+        self._tokens = Gcra(tokens_per_minute) if tokens_per_minute else None
+        self._free = not (self._requests or self._tokens)
+        self.concurrency = concurrency
+        self.running = 0
+
+    def admit(self, now: float, tokens: int) -> Refusal | None:
+        """Let a call in that may use up to `tokens`, or say why not. A refused call is charged nothing."""
+        if self.concurrency is not None and self.running >= self.concurrency:
+            return Refusal("concurrency", self.concurrency, CONCURRENCY_RETRY_S)
+        if not self._free and (refusal := self._admit_rates(now, tokens)):
+            return refusal
+        self.running += 1
+        return None
+
+    def _admit_rates(self, now: float, tokens: int) -> Refusal | None:
+        by_requests, by_tokens = self._requests, self._tokens
+        if by_requests and (wait := by_requests.wait_s(now)):
+            return Refusal("requests", by_requests.per_minute, wait)
+        if by_tokens and (wait := by_tokens.take(now, tokens)):
+            return Refusal("tokens", by_tokens.per_minute, wait)
+        if by_requests:
+            by_requests.take(now)
+        return None
+
+    def done(self, tokens: int, tokens_actual: int) -> None:
+        """A call that was admitted with `tokens` ended and used `tokens_actual`; the difference is settled."""
+        self.running -= 1
+        if self._tokens:
+            self._tokens.give_back(tokens - tokens_actual)
+
+    def headers(self, now: float) -> list[Header]:
+        """The x-ratelimit-* headers of the limits that exist, in OpenAI's format: whole numbers, and durations like 1m30s."""
+        if self._free:
+            return []
+        found: list[Header] = []
+        for unit, bucket in (("requests", self._requests), ("tokens", self._tokens)):
+            if bucket:
+                found.append((f"x-ratelimit-limit-{unit}", str(bucket.per_minute)))
+                found.append((f"x-ratelimit-remaining-{unit}", str(bucket.remaining(now))))
+                found.append((f"x-ratelimit-reset-{unit}", duration(bucket.reset_s(now))))
+        return found
+
+
+def duration(seconds: float) -> str:
+    """A time as OpenAI's rate-limit headers and messages write it: 0s, 340ms, 1.2s, 2m30s. Rounded up, never too early."""
+    millis = ceil(seconds * 1000 - 1e-6)
+    if millis < 1000:
+        return f"{millis}ms" if millis else "0s"
+    tenths = -(-millis // 100)
+    minutes, rest = divmod(tenths, 600)
+    text = f"{rest // 10}s" if rest % 10 == 0 else f"{rest / 10}s"
+    return f"{minutes}m{text}" if minutes else text
