@@ -488,6 +488,8 @@ class Peek(Struct):
     n: int = 1
     include_usage: bool = False
     has_temperature: bool = False
+    preferred: str = ""  # a provider that the body prefers (native API)
+    session: str = ""  # a conversation's name in the body (native API)
 
 
 class Change(Struct, frozen=True):
