@@ -7,6 +7,7 @@ Rule 3: inheritance is resolved at load: a tenant here has its own limits, whate
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -17,6 +18,12 @@ Positive = Annotated[int, Meta(ge=1)]
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Tokens = Annotated[int, Meta(ge=0)]
+Words = Annotated[str, Meta(min_length=1)]
+Private = Annotated[str, Meta(min_length=1, extra={"private": True})]  # may carry a password: no message quotes it
+
+# Names of tenants and providers: "/" and ":" separate them from other things in scopes, models and paths.
+NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"))
 
 
 class Secret:
@@ -47,9 +54,9 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Server(Section, frozen=True, kw_only=True):
-    host: str = "127.0.0.1"
+    host: Words = "127.0.0.1"
     port: Port = 8080
-    workers: Positive | Literal["auto"] = 1
+    workers: Annotated[int, Meta(ge=1, le=512)] | Literal["auto"] = 1
     max_body_mb: Annotated[float, Meta(gt=0)] = 20
     max_in_flight: Positive = 2000
     drain_s: Annotated[float, Meta(ge=0)] = 300
@@ -58,7 +65,7 @@ class Server(Section, frozen=True, kw_only=True):
 
 class Admin(Section, frozen=True, kw_only=True):
     port: Port | None = None
-    host: str = "127.0.0.1"
+    host: Words = "127.0.0.1"
     metrics_public: bool = False
 
 
@@ -67,30 +74,33 @@ class JwtKey(Section, frozen=True, kw_only=True):
 
     algorithm: Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"]
     secret: Secret | None = None
-    public_key: str | None = None  # PEM
-    jwks_url: str | None = None
-    issuer: str | None = None
-    audience: str | list[str] | None = None
+    public_key: Private | None = None  # PEM
+    jwks_url: Private | None = None
+    issuer: Words | None = None
+    audience: Words | list[Words] | None = None
     leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30
 
 
 class ApiKey(Section, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-    tenant: str | list[str]
-    name: str
-    roles: list[Literal["user", "admin"]] = field(default_factory=lambda: ["user"])  # type: ignore[arg-type]
+    tenant: Words | list[Words]
+    name: Words
+    roles: list[Literal["user", "admin"]] = field(default_factory=lambda: ["user"])
 
 
 class Auth(Section, frozen=True, kw_only=True):
     jwt: list[JwtKey] = field(default_factory=list)
-    tenant_claim: str = "tenant"
-    user_claim: str = "sub"
-    roles_claim: str = "roles"
+    tenant_claim: Words = "tenant"
+    user_claim: Words = "sub"
+    roles_claim: Words = "roles"
     api_keys: list[ApiKey] = field(default_factory=list)
 
 
 class Store(Section, frozen=True, kw_only=True):
-    url: str = "sqlite:///data/gateway.db"
+    url: Private = "sqlite:///data/gateway.db"
+
+    def __repr__(self) -> str:
+        return f"Store(url={self.url.partition('://')[0] + '://***'!r})"  # redis URLs carry passwords
 
 
 class Quota(Section, frozen=True, kw_only=True):
@@ -111,10 +121,10 @@ class Provider(Section, frozen=True, kw_only=True):
     type: Literal["openai", "anthropic", "gemini", "openai_compatible", "azure", "bedrock", "vertex"]
     api_key: Secret | None = None
     api_keys: list[Secret] = field(default_factory=list)
-    base_url: str | None = None  # resolved at load to the vendor's own when absent
-    default_model: str
+    base_url: Private | None = None  # resolved at load to the vendor's own when absent
+    default_model: Words
     priority: int = 5
-    models: dict[str, str] = field(default_factory=dict)  # public name -> upstream name; "*" lets any name through
+    models: dict[str, Words] = field(default_factory=dict)  # public name -> upstream name; "*" lets any name through
     quota: Quota = Quota()
     timeouts: Timeouts = Timeouts()
 
@@ -142,8 +152,8 @@ class Tenant(Section, frozen=True, kw_only=True):
 
     quota: Quota = Quota()
     limits: Limits = Limits()
-    providers: list[str] | None = None  # None: all
-    models: list[str] | None = None  # None: all
+    providers: list[Words] | None = None  # None: all
+    models: list[Words] | None = None  # None: all
     default_temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     provider_quota: dict[str, Quota] = field(default_factory=dict)
     allow_unlisted: bool = False  # only meaningful on `default`: tenants that are not listed get its settings
@@ -151,7 +161,7 @@ class Tenant(Section, frozen=True, kw_only=True):
 
 class Alerts(Section, frozen=True, kw_only=True):
     thresholds_percent: list[Annotated[int, Meta(ge=1, le=100)]] = field(default_factory=lambda: [75, 90, 100])
-    webhook_url: str | None = None
+    webhook_url: Private | None = None
     webhook_secret: Secret | None = None
 
 
@@ -174,8 +184,8 @@ class Config(Section, frozen=True, kw_only=True):
     admin: Admin = Admin()
     auth: Auth = Auth()
     store: Store = Store()
-    providers: dict[str, Provider]
-    models: dict[str, list[str]] = field(default_factory=dict)  # alias -> "provider/model" or "provider"
+    providers: dict[str, Provider] = field(default_factory=dict)  # at least one, as gateway.config sees to
+    models: dict[str, list[Words]] = field(default_factory=dict)  # alias -> "provider/model" or "provider"
     fallback: Fallback = Fallback()
     breaker: Breaker = Breaker()
     limits: Limits = Limits()
@@ -184,3 +194,11 @@ class Config(Section, frozen=True, kw_only=True):
     cache: Cache = Cache()
     log: Log = Log()
     translation: Translation = Translation()
+
+    def tenant(self, name: str) -> Tenant | None:
+        """The settings of the tenant `name`; those of `default` when it is not listed and default says allow_unlisted."""
+        own = self.tenants.get(name)
+        if own is not None:
+            return own
+        default = self.tenants.get("default")
+        return default if default is not None and default.allow_unlisted and NAME.match(name) else None
