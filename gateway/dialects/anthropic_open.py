@@ -1,0 +1,178 @@
+"""The content blocks of a stream while they are open: text, tool call, thought, and what stays hidden.
+
+A block gives events when it starts, for each of its deltas, and when it stops.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct, field
+
+from gateway.dialects.anthropic_text import TextSink
+from gateway.dialects.anthropic_undo import Undo, undress
+from gateway.dialects.anthropic_wire import url_citations
+from gateway.types import Event, Opaque, Reasoning, ReasoningDelta, ReasoningDone, ToolDelta, ToolStart
+
+
+class Delta(Struct):
+    """Any delta; the ones to come have none of these."""
+
+    text: str = ""
+    partial_json: str = ""
+    thinking: str = ""
+    signature: str = ""
+    citation: dict[str, Any] | None = None
+
+
+class OpenBlock(Protocol):
+    def start(self) -> list[Event]: ...
+
+    def delta(self, delta: Delta) -> list[Event]: ...
+
+    def stop(self) -> list[Event]: ...
+
+
+class Answer(Struct):
+    """What the blocks of one answer share: how many tools were called, how many characters said, what was cited."""
+
+    undo: Undo
+    sink: TextSink
+    calls: int = 0
+    said: int = 0
+    annotations: list[Any] = field(default_factory=list)
+
+
+def open_block(block: dict[str, Any], answer: Answer) -> OpenBlock:
+    """The block by its type; what is not for the client (server tools and types to come) is hidden."""
+    match block.get("type"):
+        case "text":
+            return TextBlock(block, answer)
+        case "tool_use":
+            return ToolBlock(block, answer)
+        case "thinking":
+            return ThinkingBlock(block)
+        case "redacted_thinking":
+            return RedactedBlock(block)
+    return HiddenBlock()
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+class TextBlock:
+    """Text goes through the sink. Its citations are placed when it ends, because then its length is known."""
+
+    def __init__(self, block: dict[str, Any], answer: Answer) -> None:
+        self._first = _words(block.get("text"))  # some servers put the first piece here
+        self._answer = answer
+        self._begin = answer.said
+        self._citations: list[dict[str, Any]] = []
+
+    def start(self) -> list[Event]:
+        return self._say(self._first) if self._first else []
+
+    def delta(self, delta: Delta) -> list[Event]:
+        if delta.text:
+            return self._say(delta.text)
+        if delta.citation is not None:
+            self._citations.append(delta.citation)
+        return []
+
+    def _say(self, text: str) -> list[Event]:
+        self._answer.said += len(text)
+        return self._answer.sink.feed(text)
+
+    def stop(self) -> list[Event]:
+        if self._citations:
+            self._answer.annotations += url_citations(self._citations, self._begin, self._answer.said)
+        return []
+
+
+class ToolBlock:
+    """A call. Arguments go out as they come, unless the input is dressed and can only be undressed whole."""
+
+    def __init__(self, block: dict[str, Any], answer: Answer) -> None:
+        self._called = answer.undo.called(_words(block.get("name")))
+        self._id = _words(block.get("id"))
+        self._input = block.get("input")
+        self._index = answer.calls
+        self._held = ""
+        self._said = False
+        answer.calls += 1
+
+    def start(self) -> list[Event]:
+        return [ToolStart(self._index, self._id, self._called.name, custom=self._called.shape == "custom")]
+
+    def delta(self, delta: Delta) -> list[Event]:
+        if not delta.partial_json:
+            return []
+        if self._called.shape != "plain":
+            self._held += delta.partial_json
+            return []
+        self._said = True
+        return [ToolDelta(self._index, delta.partial_json)]
+
+    def stop(self) -> list[Event]:
+        """Clients parse the arguments: a call without any gets the input it started with, at least {}."""
+        if self._said:
+            return []
+        whole = self._held or msgspec.json.encode(self._input or {}).decode()
+        arguments = undress(self._called.shape, whole)
+        return [ToolDelta(self._index, arguments)] if arguments else []
+
+
+class ThinkingBlock:
+    """A thought is shown while it comes and kept whole, with its signature, when it is done."""
+
+    def __init__(self, block: dict[str, Any]) -> None:
+        self._block = block
+        self._text = _words(block.get("thinking"))
+        self._signature = _words(block.get("signature"))
+
+    def start(self) -> list[Event]:
+        return [ReasoningDelta(self._text)] if self._text else []
+
+    def delta(self, delta: Delta) -> list[Event]:
+        self._signature += delta.signature
+        if not delta.thinking:
+            return []
+        self._text += delta.thinking
+        return [ReasoningDelta(delta.thinking)]
+
+    def stop(self) -> list[Event]:
+        if not self._signature:  # cannot be replayed
+            return [ReasoningDone(Reasoning(self._text))] if self._text else []
+        whole = {**self._block, "thinking": self._text, "signature": self._signature}
+        return [ReasoningDone(Reasoning(self._text, Opaque("anthropic", "thinking", whole)))]
+
+
+class RedactedBlock:
+    """A thought that only Anthropic can read, complete from the start."""
+
+    def __init__(self, block: dict[str, Any]) -> None:
+        self._block = block
+
+    def start(self) -> list[Event]:
+        return [ReasoningDone(Reasoning("", Opaque("anthropic", "redacted_thinking", self._block)))]
+
+    def delta(self, delta: Delta) -> list[Event]:
+        return []
+
+    def stop(self) -> list[Event]:
+        return []
+
+
+class HiddenBlock:
+    """Server tools and their results are the vendor's business; a client must not execute them."""
+
+    def start(self) -> list[Event]:
+        return []
+
+    def delta(self, delta: Delta) -> list[Event]:
+        return []
+
+    def stop(self) -> list[Event]:
+        return []

@@ -1,0 +1,122 @@
+"""A request in Anthropic's words: `write_request` puts together what the other anthropic_* files translate.
+
+Endpoint POST /v1/messages. The order of the top level is fixed, and what a conversation repeats on every turn (system, tools,
+messages) comes out byte for byte the same, each turn a prefix of the next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.dialects import anthropic_params as params
+from gateway.dialects.anthropic_blocks import Block
+from gateway.dialects.anthropic_choice import Choice, choose
+from gateway.dialects.anthropic_format import Format, output_format
+from gateway.dialects.anthropic_thinking import BINDING_BETA, Thinking, bound, think, without_thinking
+from gateway.dialects.anthropic_tools import Toolbox
+from gateway.dialects.anthropic_turns import Conversation, converse
+from gateway.dialects.anthropic_undo import Undo
+from gateway.types import Notes, Request, Target, Unsupported, Written
+
+MAX_CACHE_MARKS = 4
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def write_request(request: Request, target: Target, notes: Notes) -> Written:
+    """Raises Unsupported for what must not be left out. Never changes `request`."""
+    params.refuse(request)
+    max_tokens = params.max_tokens(request, target.abilities, notes)
+    box = Toolbox(request, target.abilities, notes)
+    choice = choose(request, box, target.abilities, notes)
+    form = output_format(request, choice, target.abilities, notes)
+    thinking = _thinking(request, target, choice, max_tokens, notes)
+    # A model that checks thoughts but is told not to think has no way to be lenient about them: send none.
+    replay = not (target.abilities.preserved_thinking and thinking.off)
+    talk = converse(request.messages, box, target, notes, replay=replay)
+    thinking = _after(thinking, talk, target, notes)
+    sampling = params.sampling(request, target, thinking.on, notes)
+    body = _body(request, target, max_tokens, talk, form, notes)
+    body |= _tools(box, choice) | _settings(request, thinking, form, notes) | sampling
+    _keep_last_cache_marks(body)
+    undo = Undo(tools=box.changed(), forced=choice.forced, fenced=form.fenced)
+    body["messages"] = body.pop("messages")  # last, behind everything that stays the same
+    return Written(_encoded(body), _headers(bool(sampling), thinking), undo if undo.changes() else None)
+
+
+def _thinking(request: Request, target: Target, choice: Choice, max_tokens: int, notes: Notes) -> Thinking:
+    thinking = think(request, target, max_tokens, notes)
+    if choice.forces and thinking.on and not target.abilities.default_thinking:
+        return without_thinking(thinking, notes, "thinking_dropped_for_forced_tool")
+    return thinking
+
+
+def _after(thinking: Thinking, talk: Conversation, target: Target, notes: Notes) -> Thinking:
+    """What the history demands: manual thinking wants its thoughts back, and checked thoughts want lenience."""
+    if thinking.manual and talk.thoughtless_tool_loop():
+        return without_thinking(thinking, notes, "thinking_dropped_without_history")
+    if talk.replayed and target.abilities.preserved_thinking:
+        return bound(thinking)
+    return thinking
+
+
+def _body(
+    request: Request, target: Target, max_tokens: int, talk: Conversation, form: Format, notes: Notes
+) -> dict[str, Any]:
+    body: dict[str, Any] = {**params.drop_the_rest(request, notes), "model": target.model, "max_tokens": max_tokens}
+    system = talk.system + form.system
+    if system:
+        body["system"] = system
+    body["messages"] = talk.messages
+    if request.stream:
+        body["stream"] = True
+    return body
+
+
+def _tools(box: Toolbox, choice: Choice) -> dict[str, Any]:
+    if not box.wire:
+        return {}
+    return {"tools": box.wire} | ({"tool_choice": choice.wire} if choice.wire else {})
+
+
+def _settings(request: Request, thinking: Thinking, form: Format, notes: Notes) -> dict[str, Any]:
+    output: dict[str, Any] = {}
+    if thinking.effort is not None:
+        output["effort"] = thinking.effort
+    if form.schema is not None:
+        output["format"] = {"type": "json_schema", "schema": form.schema}
+    user_id = params.user_id(request)
+    settings = {
+        "thinking": thinking.wire,
+        "output_config": output or None,
+        "stop_sequences": params.stop_sequences(request, notes) or None,
+        "service_tier": params.service_tier(request, notes),
+        "metadata": {"user_id": user_id} if user_id else None,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
+    headers = [("anthropic-version", params.SAMPLING_VERSION if sampled else params.VERSION)]
+    if thinking.wire is not None and "block_binding" in thinking.wire:
+        headers.append(("anthropic-beta", BINDING_BETA))
+    return headers
+
+
+def _keep_last_cache_marks(body: dict[str, Any]) -> None:
+    """Anthropic takes four cache marks; the last ones cover the most."""
+    blocks: list[Block] = [*body.get("tools", ()), *body.get("system", ())]
+    for message in body["messages"]:
+        blocks += message["content"]
+    marked = [block for block in blocks if "cache_control" in block]
+    for block in marked[:-MAX_CACHE_MARKS]:
+        del block["cache_control"]
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return _ENCODER.encode(body)
+    except (UnicodeError, RecursionError) as error:
+        raise Unsupported("messages", f"the request cannot be written as JSON: {error}", "invalid_request") from None

@@ -1,0 +1,168 @@
+"""What Anthropic says in answers and streams alike: usage, why it stopped, what went wrong, what it cites.
+
+Rule 1: new values may come any day (Anthropic's versioning policy): what is not known is ignored or taken as a plain stop.
+Rule 2: usage is read on its own, so that a figure gone wrong costs the figure and never the answer.
+Sources: anthropic types usage.py, message_delta_usage.py, stop_reason.py, refusal_stop_details.py, error_type.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.errors import FaultKind
+from gateway.types import FinishReason, Usage
+
+DECLINED = "The model declined to respond."
+
+_FINISH: dict[str, FinishReason] = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "pause_turn": "length",  # the turn goes on only when it is sent back; until then the answer is cut, not complete
+    "compaction": "length",
+    "refusal": "content_filter",
+}
+
+# error.type -> what happened, and the status it comes with where the error arrives inside a 200 stream.
+ERRORS: dict[str, tuple[FaultKind, int]] = {
+    "invalid_request_error": ("bad_request", 400),
+    "authentication_error": ("auth", 401),
+    "billing_error": ("quota_exhausted", 402),
+    "permission_error": ("auth", 403),
+    "not_found_error": ("model_missing", 404),
+    "conflict_error": ("server_error", 409),
+    "request_too_large": ("context_overflow", 413),
+    "rate_limit_error": ("rate_limited", 429),
+    "api_error": ("server_error", 500),
+    "timeout_error": ("server_error", 504),
+    "overloaded_error": ("overloaded", 529),
+}
+# error.details.error_code says more than error.type: a spend limit comes as rate_limit_error and does not pass by waiting.
+SPENT = frozenset(
+    {
+        "enforced_spend_limit_reached",
+        "contract_spend_limit_reached",
+        "linked_organization_spend_limit_reached",
+        "linked_organization_billing_unavailable",
+    }
+)
+
+
+class OutputDetails(Struct):
+    thinking_tokens: int = 0
+
+
+class WireUsage(Struct):
+    """As reported; None for what was left out, which in a stream means: unchanged."""
+
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+
+    def over(self, before: WireUsage | None) -> WireUsage:
+        """These figures, with those of `before` where these are silent. Figures are cumulative: they replace, never add."""
+        if before is None:
+            return self
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return WireUsage(**{name: getattr(before, name) if value is None else value for name, value in values.items()})
+
+    def plain(self) -> Usage:
+        """Anthropic counts cached input apart; the total input is the sum of the three."""
+        read, write = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
+        input_, output = (self.input_tokens or 0) + read + write, self.output_tokens or 0
+        reasoning = self.output_tokens_details.thinking_tokens if self.output_tokens_details else 0
+        return Usage(input_, output, read, write, reasoning, input_ + output)
+
+    def tier(self) -> str | None:
+        """In OpenAI's words."""
+        if self.speed == "fast":
+            return "priority"
+        return {"standard": "default", "priority": "priority"}.get(self.service_tier or "")
+
+
+NO_USAGE = msgspec.Raw(b"null")
+_USAGE = msgspec.json.Decoder(WireUsage | None)
+
+
+def read_usage(raw: msgspec.Raw) -> WireUsage | None:
+    """The usage object, or None when there is none or its figures are no whole numbers."""
+    try:
+        usage: WireUsage | None = _USAGE.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    return usage
+
+
+def finish_reason(stop_reason: str | None, calls: bool) -> FinishReason:
+    """Being cut wins over calls, whose arguments may be incomplete then."""
+    return _FINISH.get(stop_reason or "") or ("tool_calls" if calls else "stop")
+
+
+class StopDetails(Struct):
+    explanation: str | None = None
+
+
+def refusal_text(stop_reason: str | None, details: StopDetails | None) -> str | None:
+    """What to say when the model declined, None when it did not."""
+    if stop_reason != "refusal":
+        return None
+    return (details.explanation if details else None) or DECLINED
+
+
+class WireError(Struct):
+    """The `error` object of an error body or an error event."""
+
+    type: str = ""
+    message: str = ""
+    details: Any = None
+
+    @property
+    def code(self) -> str | None:
+        code = self.details.get("error_code") if isinstance(self.details, dict) else None
+        return code if isinstance(code, str) else None
+
+    def spent(self) -> bool:
+        return self.code in SPENT
+
+
+class ErrorBody(Struct):
+    """A whole error answer; also what some servers put into a 200."""
+
+    error: WireError
+
+
+_ERROR = msgspec.json.Decoder(ErrorBody)
+
+
+def read_error(body: bytes) -> WireError | None:
+    """The error inside `body`, which may be anything; None when there is none."""
+    try:
+        return _ERROR.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def url_citations(citations: list[dict[str, Any]], start: int, end: int) -> list[Any]:
+    """Web citations of a text block as OpenAI's url_citation; start and end are its place in the whole text, in characters.
+
+    Citations of documents have no place in OpenAI's annotations.
+    """
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "url": citation["url"],
+                "title": citation.get("title") or "",
+                "start_index": start,
+                "end_index": end,
+            },
+        }
+        for citation in citations
+        if citation.get("type") == "web_search_result_location" and isinstance(citation.get("url"), str)
+    ]

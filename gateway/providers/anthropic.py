@@ -1,0 +1,127 @@
+"""Anthropic's own API: where it is, how it is told who asks, and what its refusals mean.
+
+Sources: platform.claude.com/docs/en/api/errors, anthropic types error_type.py and *_error_details.py.
+Anthropic says what happened in error.type and details.error_code. Two things have neither and are told by their text alone: a
+prompt beyond the context, and an account out of credit, which older endpoints report as a 400.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gateway.dialects.anthropic_messages import AnthropicMessages
+from gateway.dialects.anthropic_wire import ERRORS, WireError, read_error
+from gateway.errors import Fault, FaultKind, Next
+from gateway.providers.answers import redact, retry_after_s
+from gateway.types import Failed, ProviderHalf
+
+CLIENTS = (
+    "bad_request",
+    "context_overflow",
+)  # kinds that are the client's own mistake: it may read what Anthropic said
+
+TOO_LONG = re.compile(r"prompt is too long|input length and `max_tokens` exceed context limit", re.IGNORECASE)
+SPENT = re.compile(r"credit balance is too low|you have reached your specified api usage limits", re.IGNORECASE)
+
+NEXT: dict[FaultKind, Next] = {
+    "bad_request": Next.STOP,
+    "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
+    "auth": Next.OTHER,
+    "model_missing": Next.OTHER,
+    "rate_limited": Next.SAME,
+    "quota_exhausted": Next.OTHER,
+    "overloaded": Next.SAME,
+    "server_error": Next.SAME,
+}
+# Where the status says more than error.type does.
+BY_STATUS: dict[int, FaultKind] = {
+    402: "quota_exhausted",
+    413: "context_overflow",
+    503: "overloaded",
+    504: "server_error",
+    529: "overloaded",
+}
+# Where there is no error.type: something in front of Anthropic answered.
+WITHOUT_TYPE: dict[int, FaultKind] = {
+    401: "auth",
+    403: "auth",
+    404: "model_missing",
+    408: "server_error",
+    409: "server_error",
+    429: "rate_limited",
+}
+
+
+class AnthropicVendor:
+    """types.Vendor of Anthropic's own API. The version header belongs to the body and comes with it (Written.headers)."""
+
+    type = "anthropic"
+    dialect: ProviderHalf = AnthropicMessages()
+    base_url = "https://api.anthropic.com"
+
+    def path(self, model: str, stream: bool) -> str:
+        return "/v1/messages"
+
+    def headers(self, api_key: str) -> list[tuple[str, str]]:
+        """x-api-key works with every version of the API."""
+        return [("x-api-key", api_key), ("content-type", "application/json")]
+
+    def family(self, model: str) -> bool:
+        return model.startswith("claude-")
+
+    def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
+        """Classified by status, error.type and error_code, and by text for the two cases that have nothing else."""
+        error = read_error(body) or WireError()
+        kind = _kind(status, error)
+        wait = retry_after_s(headers)
+        message = redact(error.message)
+        return Fault(
+            kind=kind,
+            next=_next(kind, status, wait),
+            status=status,
+            safe_message=message if kind in CLIENTS else "",
+            log_message=f"{error.code or error.type} {message}".strip(),
+            code=error.code,
+            retry_after_s=None if kind == "quota_exhausted" else wait,
+            body=body if kind in CLIENTS else b"",
+        )
+
+    def stream_fault(self, failed: Failed) -> Fault:
+        """An error inside a 200: the reader has named its kind already."""
+        kind: Any = failed.kind
+        message = redact(failed.message)
+        return Fault(
+            kind=kind,
+            next=NEXT.get(kind, Next.SAME),
+            status=failed.status,
+            safe_message=message if kind in CLIENTS else "",
+            log_message=message,
+        )
+
+
+def _kind(status: int, error: WireError) -> FaultKind:
+    if error.spent():
+        return "quota_exhausted"
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    if error.type in ERRORS:
+        kind = ERRORS[error.type][0]
+        return _by_text(error.message[:2000]) if kind == "bad_request" else kind
+    if status >= 500:
+        return "server_error"
+    return WITHOUT_TYPE.get(status, "bad_request")
+
+
+def _by_text(message: str) -> FaultKind:
+    if TOO_LONG.search(message):
+        return "context_overflow"
+    return "quota_exhausted" if SPENT.search(message) else "bad_request"
+
+
+def _next(kind: FaultKind, status: int, wait_s: float | None) -> Next:
+    if status == 504:
+        return Next.OTHER  # asking again costs the same wait once more
+    if kind == "rate_limited" and wait_s is None:
+        return Next.OTHER  # nothing says that waiting a little would do
+    return NEXT[kind]
