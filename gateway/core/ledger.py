@@ -1,0 +1,275 @@
+"""The quota ledger: one pure function from a command to the changes and the reply. Every store driver runs exactly this.
+
+A holder (a gateway process) takes a lease out of what an account has left; requests are paid from the lease in the holder's
+memory (gateway.core.wallet), and what they used is settled here a moment later.
+
+Rule 1: lease is granted only while `settled + leased <= limit` stays true. Exactness never depends on the size of a lease.
+Rule 2: a Sync acts at most once: its holder's last (seq, reply) is kept with the changes, in the same transaction.
+Rule 3: a holder that dies is charged its whole lease, since what it had in flight may have been used. Never under-count.
+If it turns out to live, the charge is taken back: nobody else could have spent that room meanwhile.
+Rule 4: an alert is written with the settling that crosses its threshold, under the primary key (key, threshold, epoch).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.ledger_commands import (
+    Accounts,
+    Alerts,
+    Arrive,
+    Ask,
+    Audits,
+    Command,
+    Delivered,
+    Give,
+    Holders,
+    Open,
+    Orphan,
+    Outbox,
+    Reap,
+    Recalls,
+    Refuse,
+    Reply,
+    Reset,
+    Settle,
+    Stale,
+    Standing,
+    Sync,
+    Synced,
+)
+from gateway.core.ledger_draft import Changes, Draft, Reader
+from gateway.core.ledger_rows import Account, AlertRow, Audit, Holder, Key, Lease
+
+FORGET_S = (
+    86_400.0  # how long a holder that left or died is remembered, so that late repeats of its commands do nothing
+)
+SHARE = 4  # a lease beyond need is at most 1 / (SHARE x holders) of what is left
+
+_reply = msgspec.msgpack.Decoder(Synced)
+
+
+def apply(reader: Reader, command: Command, now: float) -> tuple[Changes, Reply]:
+    """The changes a command makes to what `reader` shows, and the reply to its sender. `now` is unix seconds."""
+    match command:
+        case Sync():
+            return _sync(reader, command, now)
+        case Delivered(alert):
+            return Changes(delivered=[alert]), None
+        case _:
+            return Changes(), _answer(reader, command)
+
+
+def _answer(reader: Reader, query: Accounts | Alerts | Outbox | Recalls | Holders | Audits) -> Reply:
+    match query:
+        case Accounts(periods, since):
+            return reader.accounts(periods, since)
+        case Alerts(month, limit):
+            return reader.alerts(month, limit)
+        case Outbox(limit):
+            return reader.outbox(limit)
+        case Recalls(holder):
+            return reader.recalls(holder)
+        case Holders():
+            return reader.holders()
+        case Audits(limit):
+            return reader.audits(limit)
+
+
+def _sync(reader: Reader, command: Sync, now: float) -> tuple[Changes, Reply]:
+    draft = Draft(reader)
+    holder = draft.holder(command.holder)
+    if command.seq <= holder.seq:
+        return Changes(), _reply.decode(holder.reply) if command.seq == holder.seq else Stale(holder.seq)
+    turn = _Turn(draft, holder, command, now)
+    turn.run()
+    reply = turn.reply()
+    holder.seq, holder.beat_at, holder.reply = command.seq, now, msgspec.msgpack.encode(reply)
+    return draft.changes, reply
+
+
+class _Turn:
+    """One Sync being applied."""
+
+    def __init__(self, draft: Draft, holder: Holder, command: Sync, now: float) -> None:
+        self.draft = draft
+        self.holder = holder
+        self.command = command
+        self.now = now
+        self.alerts: list[AlertRow] = []
+        self.before: list[Account] = []
+        self.orphans: list[Orphan] = []
+
+    def run(self) -> None:
+        if self.holder.state != "live":
+            self._revive()
+        self.holder.state = "live"
+        for op in self.command.ops:
+            self._do(op)
+        if self.command.leave:
+            self._bury(self.holder.id, "left")
+
+    def reply(self) -> Synced:
+        """Finishes the draft: versions are known only now."""
+        changes = self.draft.finish()
+        recalled = [
+            key for (owner, key), lease in changes.leases.items() if lease and lease.recall and self._owns(owner)
+        ]
+        standings = [self._standing(account) for account in changes.accounts.values()]
+        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled)
+
+    def _standing(self, account: Account) -> Standing:
+        mine = self.draft.peek(self.holder.id, account.key)
+        return Standing(
+            account.key, account.limit, account.epoch, account.settled, account.leased, mine, account.version
+        )
+
+    def _owns(self, holder: str) -> bool:
+        return holder == self.holder.id
+
+    def _live(self) -> int:
+        return max(1, sum(holder.state == "live" for holder in self.draft.holders()))
+
+    def _do(self, op: object) -> None:
+        match op:
+            case Settle():
+                self._settle(op)
+            case Give(key, amount):
+                self._give(key, amount)
+            case Ask(key, need, want):
+                self._ask(key, need, want)
+            case Open(key, limit):
+                self._open(key, limit)
+            case Refuse(key):
+                self._alarm(self.draft.account(key), refused=True)
+            case Reset(key, note):
+                self._reset(key, note)
+            case Arrive(process):
+                self.holder.process = process
+            case Reap():
+                self._reap(op)
+
+    # ------------------------------------------------------------ usage and leases
+
+    def _settle(self, op: Settle) -> None:
+        account = self.draft.account(op.key)
+        account.settled += op.used
+        account.estimated += op.estimated
+        account.suspect += op.suspect
+        if op.covered:
+            self._shrink(account, op.covered)
+        self._alarm(account)
+
+    def _give(self, key: Key, amount: int) -> None:
+        self._shrink(self.draft.account(key), amount).recall = False
+
+    def _shrink(self, account: Account, amount: int) -> Lease:
+        # A store that was replaced under a running holder knows less of its lease than the holder does.
+        lease = self.draft.lease(self.holder.id, account.key)
+        amount = min(amount, lease.amount)
+        lease.amount -= amount
+        account.leased -= amount
+        return lease
+
+    def _ask(self, key: Key, need: int, want: int) -> None:
+        account = self.draft.account(key)
+        if account.limit is None:
+            return
+        room = max(0, account.limit - account.settled - account.leased)
+        grant = min(need, room)
+        if grant < need:
+            self._recall(key)
+        else:
+            grant += min(want - need, (room - need) // (SHARE * self._live()))
+        if grant:
+            self.draft.lease(self.holder.id, key).amount += grant
+            account.leased += grant
+
+    def _recall(self, key: Key) -> None:
+        for lease in self.draft.leases_on(key):
+            if not self._owns(lease.holder) and not lease.orphan:
+                lease.recall = True
+
+    # ------------------------------------------------------------ limits, resets, alerts
+
+    def _open(self, key: Key, limit: int | None) -> None:
+        new = not self.draft.knows(key)
+        account = self.draft.account(key)
+        if account.limit == limit:
+            return
+        account.limit = limit
+        if not new:
+            account.epoch += 1
+            self._audit("limit", key, -1 if limit is None else limit)
+        self._alarm(account)
+
+    def _reset(self, key: Key, note: str) -> None:
+        if not self.draft.knows(key):
+            return
+        account = self.draft.account(key)
+        self.before.append(msgspec.structs.replace(account))
+        self._audit("reset", key, account.settled, note)
+        for lease in self.draft.leases_on(key):
+            if lease.orphan:  # its charge goes with the rest: nothing is left to take back
+                lease.amount = 0
+        account.settled = account.orphaned = account.estimated = account.suspect = 0
+        account.epoch += 1
+
+    def _alarm(self, account: Account, refused: bool = False) -> None:
+        limit = account.limit
+        if limit is None:
+            return
+        for threshold in self.command.thresholds:
+            crossed = account.settled > 0 and account.settled * 100 >= threshold * limit
+            if crossed or (refused and threshold == 100):
+                row = AlertRow(
+                    account.key, threshold, account.epoch, account.settled, limit, self.now, self.command.notify
+                )
+                if self.draft.alert(row):
+                    self.alerts.append(row)
+
+    def _audit(self, action: str, key: Key, amount: int, note: str = "") -> None:
+        self.draft.changes.audits.append(Audit(self.now, action, key, amount, note))  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------ holders that die
+
+    def _reap(self, op: Reap) -> None:
+        for holder in self.draft.holders():
+            age = self.now - holder.beat_at
+            if self._owns(holder.id):
+                continue
+            if holder.state == "live" and (holder.id in op.gone or age > op.after_s):
+                self._bury(holder.id, "dead")
+            elif holder.state != "live" and age > FORGET_S:
+                self._forget(holder.id)
+
+    def _bury(self, id: str, state: str) -> None:
+        self.draft.holder(id).state = state  # type: ignore[assignment]
+        for lease in self.draft.leases_of(id):
+            if lease.amount and not lease.orphan:
+                self._orphan(lease)
+
+    def _orphan(self, lease: Lease) -> None:
+        account = self.draft.account(lease.key)
+        account.leased -= lease.amount
+        account.settled += lease.amount
+        account.orphaned += lease.amount
+        lease.orphan, lease.recall = True, False
+        self.orphans.append(Orphan(lease.holder, lease.key, lease.amount))
+        self._audit("orphan", lease.key, lease.amount, lease.holder)
+        self._alarm(account)
+
+    def _revive(self) -> None:
+        for lease in self.draft.leases_of(self.holder.id):
+            if lease.orphan:
+                account = self.draft.account(lease.key)
+                account.settled -= lease.amount
+                account.orphaned -= lease.amount
+                account.leased += lease.amount
+                lease.orphan = False
+                self._audit("revive", lease.key, lease.amount, lease.holder)
+
+    def _forget(self, id: str) -> None:
+        for lease in self.draft.leases_of(id):
+            lease.amount = 0
+        self.draft.changes.holders[id] = None

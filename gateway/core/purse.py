@@ -1,0 +1,215 @@
+"""What this process has of one account: its lease, what requests reserved and used of it, and what it knows of the rest.
+
+The rules stand in gateway.core.wallet. The fields are written by the wallet's hot path directly.
+"""
+
+from __future__ import annotations
+
+from gateway.core.ledger_commands import Ask, Give, Op, Open, Settle, Standing
+from gateway.core.ledger_rows import Account, Key
+
+ENDLESS = 1 << 62  # the `free` of a purse without a limit
+FIRST_BLOCK = 20_000  # tokens leased beyond need at most, at first ...
+LAST_BLOCK = 1_000_000  # ... and where leases are asked for again and again
+BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
+
+
+class Purse:
+    """One account's share. `settled` and `total` (leased by all holders) are the ledger's, as of `version`."""
+
+    __slots__ = (
+        "announced",
+        "asked_s",
+        "block",
+        "epoch",
+        "estimated",
+        "flushing",
+        "flushing_marks",
+        "free",
+        "giving",
+        "key",
+        "leased",
+        "limit",
+        "low",
+        "opening",
+        "recalled",
+        "reserved",
+        "seen_s",
+        "settled",
+        "surplus",
+        "suspect",
+        "total",
+        "used",
+        "version",
+    )
+
+    def __init__(self, key: Key, limit: int | None) -> None:
+        self.key = key
+        self.limit = limit
+        self.announced = False  # the ledger knows the limit
+        self.epoch = 1
+        self.version = 0
+        self.settled = 0
+        self.total = 0
+        self.leased = 0
+        self.reserved = 0
+        self.used = 0  # not known to the ledger yet, `flushing` included
+        self.flushing = 0
+        self.estimated = 0  # of `used`
+        self.suspect = 0
+        self.flushing_marks = (0, 0)
+        self.surplus = 0  # set aside to go back
+        self.giving = 0  # on its way back
+        self.opening: tuple[int | None, ...] = ()  # the limit on its way to the ledger
+        self.recalled = False
+        self.free = self.low = ENDLESS if limit is None else 0
+        self.block = 0
+        self.asked_s = float("-inf")
+        self.seen_s = float("-inf")  # when the ledger last answered
+
+    # ------------------------------------------------------------ requests
+
+    def reserve(self, tokens: int) -> None:
+        """Move tokens from free to reserved; the caller has looked whether they are there."""
+        self.reserved += tokens
+        self.free -= tokens
+        self.low = min(self.low, self.free)
+
+    def spend(self, reserved: int, used: int) -> None:
+        """End a reservation with what was used."""
+        self.reserved -= reserved
+        self.used += used
+        self.free += reserved - used
+
+    # ------------------------------------------------------------ what is known
+
+    @property
+    def spent(self) -> int:
+        """Everything used in this period, as far as this process knows."""
+        return self.settled + self.used
+
+    @property
+    def others(self) -> int:
+        """What other processes have leased."""
+        return max(0, self.total - self.leased)
+
+    @property
+    def room(self) -> int | None:
+        """What requests of this process can still get; None without a limit. May be negative after an overdraft."""
+        if self.limit is None:
+            return None
+        return self.limit - self.spent - self.reserved - self.others
+
+    @property
+    def empty(self) -> bool:
+        """Whether the purse can be forgotten: nothing is in flight and the ledger knows everything."""
+        return not (self.leased or self.reserved or self.used)
+
+    @property
+    def returns(self) -> bool:
+        """Whether lease is to go back."""
+        return bool(self.surplus or self.recalled or (self.limit is None and self.leased))
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the ledger has a row with another limit than the configuration."""
+        return not self.announced and self.version > 0
+
+    def set_limit(self, limit: int | None) -> None:
+        """Another limit holds from now on: what is free goes back, so that the next request asks under the new limit."""
+        if limit != self.limit:
+            self.limit = limit
+            self.announced = False
+            self._balance()
+            self.recall()
+
+    def learn(self, account: Account) -> None:
+        """Take the ledger's row, unless what is known is newer.
+
+        Only the first row tells whether our limit must be announced: two processes that read different configurations
+        for a moment would otherwise overwrite each other for ever.
+        """
+        if account.version > self.version:
+            if self.version == 0:
+                self.announced = account.limit == self.limit
+            self.version, self.epoch = account.version, account.epoch
+            self.settled, self.total = account.settled, account.leased
+
+    # ------------------------------------------------------------ to and from the ledger
+
+    def sweep(self) -> None:
+        """Set aside what was free all the time since the last sweep."""
+        if self.limit is not None:
+            self._set_aside(min(self.low, self.free))
+            self.low = self.free
+
+    def recall(self) -> None:
+        """Set aside all that is free."""
+        self.recalled = True
+        if self.limit is not None:
+            self._set_aside(self.free)
+
+    def _set_aside(self, amount: int) -> None:
+        if amount > 0:
+            self.surplus += amount
+            self.free -= amount
+            self.low = min(self.low, self.free)
+
+    def collect(self, wanted: int, now_s: float, leave: bool = False) -> list[Op]:
+        """What the ledger is to know of this purse; `wanted`: tokens for which requests wait."""
+        if leave:
+            self.recall()
+        ops: list[Op] = []
+        if not self.announced:
+            ops.append(Open(self.key, self.limit))
+            self.opening = (self.limit,)
+        # What calls in flight reserved stays leased; without a limit nothing needs to.
+        held = self.leased - (0 if self.limit is None else self.reserved)
+        wish = self.leased if self.limit is None else self.surplus
+        self.giving = max(0, min(wish, held - self.used))
+        covered = max(0, min(self.used, held - self.giving))
+        if self.used:
+            ops.append(self._flush(covered))
+        if self.giving or (self.recalled and self.leased):
+            ops.append(Give(self.key, self.giving))
+        self.surplus, self.recalled = 0, False
+        if self.limit is not None and (wanted or self.free < 0) and not leave:
+            ops += self._ask(wanted + self.reserved - (self.leased - covered - self.giving), now_s)
+        return ops
+
+    def _flush(self, covered: int) -> Settle:
+        self.flushing = self.used
+        self.flushing_marks = (self.estimated, self.suspect)
+        return Settle(self.key, self.used, covered, self.estimated, self.suspect)
+
+    def _ask(self, need: int, now_s: float) -> list[Op]:
+        if need <= 0:
+            return []
+        if now_s - self.asked_s < BUSY_S:
+            self.block = min(max(2 * self.block, need), LAST_BLOCK)
+        else:
+            self.block = min(need, FIRST_BLOCK)
+        self.asked_s = now_s
+        return [Ask(self.key, need, need + self.block)]
+
+    def confirm(self, standing: Standing, now_s: float) -> None:
+        """Take the ledger's answer to what `collect` gave."""
+        if self.version == 0:
+            self.announced = standing.limit == self.limit
+        self.version, self.epoch = standing.version, standing.epoch
+        self.settled, self.total, self.leased = standing.settled, standing.leased, standing.mine
+        if self.opening:
+            self.announced, self.opening = self.opening == (self.limit,), ()
+        self.used -= self.flushing
+        self.estimated -= self.flushing_marks[0]
+        self.suspect -= self.flushing_marks[1]
+        self.flushing, self.flushing_marks, self.giving = 0, (0, 0), 0
+        self.seen_s = now_s
+        self._balance()
+
+    def _balance(self) -> None:
+        if self.limit is None:
+            self.free = self.low = ENDLESS
+        else:
+            self.free = self.leased - self.reserved - self.used - self.surplus - self.giving
+            self.low = min(self.low, self.free)

@@ -1,0 +1,251 @@
+"""This process's side of the quota ledger: its leases, and the requests that are paid from them, in memory.
+
+A `Purse` is what the process has of one account. A `Hold` is one request's reservation on several purses: all or none. What was
+used is flushed to the ledger by the keeper (gateway.stores.keeper) in batches: `collect` says what to send, `confirm` takes the
+answer. One thread owns a wallet; nothing here locks.
+
+Rule 1: on every limited purse `leased = reserved + used + surplus + free`, and a hold is granted only out of `free`.
+Rule 2: every hold ends in exactly one settle. A hold belongs to the day and month in which it was made.
+Rule 3: a purse without a limit has endless `free`: it is counted, never refused, and leases nothing.
+Rule 4: between `collect` and `confirm` no other `collect` happens: the same operations are sent again until they are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from gateway.core.ledger_commands import Op, Synced
+from gateway.core.ledger_rows import TOKENS, Account, Key, day_bounds, day_of, window_of
+from gateway.core.purse import Purse
+from gateway.settings import Quota
+
+GROUPS = 10_000  # how many sets of scopes are remembered with their purses
+
+QuotaOf = Callable[[str], Quota]
+Scopes = tuple[str, ...]
+
+
+class Hold:
+    """One request's reservation. `purses` are two for each scope, the day's and the month's, in the order of `scopes`."""
+
+    __slots__ = ("open", "periods", "purses", "scopes", "tokens")
+
+    def __init__(self, tokens: int, scopes: Scopes, purses: tuple[Purse, ...], periods: tuple[str, str]) -> None:
+        self.tokens = tokens
+        self.scopes = scopes
+        self.purses = purses
+        self.periods = periods
+        self.open = True
+
+
+class Wallet:
+    """All purses of this process. `quota_of` tells the limits of a scope."""
+
+    def __init__(self, quota_of: QuotaOf) -> None:
+        self.quota_of = quota_of
+        self.purses: dict[Key, Purse] = {}
+        self.periods: tuple[str, str] = ("", "")
+        self.version = 0  # of the newest account loaded; what we wrote ourselves does not count, since others may have written before
+        self._from = self._until = 0.0
+        self._groups: dict[Scopes, tuple[Purse, ...]] = {}
+        self._dirty: set[Purse] = set()
+        self._leased: set[Purse] = set()
+        self._outdated: set[Purse] = set()  # the ledger has a row with another limit than the configuration
+
+    # ------------------------------------------------------------ requests: the hot path
+
+    def take(self, scopes: Scopes, tokens: int, now: float) -> Hold | None:
+        """Reserve `tokens` on all `scopes`, or None when what is in hand does not do."""
+        if not self._from <= now < self._until:
+            self.turn(now)
+        purses = self._groups.get(scopes)
+        if purses is None:
+            purses = self._group(scopes)
+        for purse in purses:
+            if purse.free < tokens:
+                return None
+        for purse in purses:
+            purse.reserved += tokens
+            purse.free = free = purse.free - tokens
+            if free < purse.low:
+                purse.low = free
+        return Hold(tokens, scopes, purses, self.periods)
+
+    def settle(self, hold: Hold, used: int) -> None:
+        """End a hold: every scope is charged `used`, whatever was reserved."""
+        hold.open = False
+        tokens = hold.tokens
+        back = tokens - used
+        dirty = self._dirty
+        for purse in hold.purses:
+            purse.reserved -= tokens
+            purse.free += back
+            if used:
+                purse.used += used
+                dirty.add(purse)
+
+    # ------------------------------------------------------------ requests: the rest
+
+    def settle_each(self, hold: Hold, used: Mapping[str, int]) -> None:
+        """End a hold, every scope charged its own. A scope that is not in the hold is charged all the same, as overdraft."""
+        for scope in hold.scopes:
+            self._end(hold, scope, used.get(scope, 0))
+        for scope in used.keys() - set(hold.scopes):
+            self.charge(self.resolve((scope,), hold.periods), used[scope])
+        hold.open = False
+
+    def extend(self, hold: Hold, scopes: Scopes) -> bool:
+        """Reserve the hold's tokens on further scopes, in the hold's own periods; False when what is in hand does not do."""
+        purses = self.resolve(scopes, hold.periods)
+        if any(purse.free < hold.tokens for purse in purses):
+            return False
+        for purse in purses:
+            purse.reserve(hold.tokens)
+        hold.scopes += scopes
+        hold.purses += purses
+        return True
+
+    def release(self, hold: Hold, scopes: Iterable[str], used: int = 0) -> None:
+        """Take scopes out of a hold, charged `used`."""
+        for scope in scopes:
+            if scope in hold.scopes:
+                self._end(hold, scope, used)
+                at = hold.scopes.index(scope)
+                hold.scopes = hold.scopes[:at] + hold.scopes[at + 1 :]
+                hold.purses = hold.purses[: 2 * at] + hold.purses[2 * at + 2 :]
+
+    def charge(self, purses: Iterable[Purse], used: int) -> None:
+        """Charge what nobody reserved."""
+        for purse in purses:
+            purse.spend(0, used)
+            if used:
+                self._dirty.add(purse)
+
+    def mark(self, purses: Iterable[Purse], used: int, estimated: bool, suspect: bool) -> None:
+        """Remember that `used` of what was charged is an estimate, or replaces a report that could not be true."""
+        for purse in purses:
+            purse.estimated += used if estimated else 0
+            purse.suspect += used if suspect else 0
+
+    def _end(self, hold: Hold, scope: str, used: int) -> None:
+        at = 2 * hold.scopes.index(scope)
+        for purse in hold.purses[at : at + 2]:
+            purse.spend(hold.tokens, used)
+            if used:
+                self._dirty.add(purse)
+
+    # ------------------------------------------------------------ accounts and periods
+
+    def turn(self, now: float) -> None:
+        """Move to the periods of `now`, forwards or backwards: purses of other periods live on until they are empty."""
+        day = day_of(now)
+        self.periods = (day, day[:7])
+        self._from, self._until = day_bounds(now)
+        self._groups.clear()
+        stale = [key for key, purse in self.purses.items() if key.period not in self.periods and purse.empty]
+        for key in stale:
+            purse = self.purses.pop(key)
+            self._dirty.discard(purse)
+            self._outdated.discard(purse)
+
+    def purse(self, key: Key) -> Purse:
+        """The purse of an account, made when it is new."""
+        purse = self.purses.get(key)
+        if purse is None:
+            purse = self.purses[key] = Purse(key, self.limit_of(key))
+        return purse
+
+    def resolve(self, scopes: Iterable[str], periods: tuple[str, str]) -> tuple[Purse, ...]:
+        """The purses of scopes in a day and its month."""
+        return tuple(self.purse(Key(scope, TOKENS, period)) for scope in scopes for period in periods)
+
+    def current(self, scopes: Scopes, now: float) -> tuple[Purse, ...]:
+        """The purses of scopes at `now`."""
+        if not self._from <= now < self._until:
+            self.turn(now)
+        return self._groups.get(scopes) or self._group(scopes)
+
+    def _group(self, scopes: Scopes) -> tuple[Purse, ...]:
+        if len(self._groups) >= GROUPS:
+            self._groups.clear()
+        purses = self._groups[scopes] = self.resolve(scopes, self.periods)
+        return purses
+
+    def limit_of(self, key: Key) -> int | None:
+        """What the configuration says."""
+        quota = self.quota_of(key.scope)
+        return quota.daily_tokens if window_of(key.period) == "daily" else quota.monthly_tokens
+
+    def set_limits(self, quota_of: QuotaOf) -> None:
+        """Take other limits. Those that change hold from the next request on; leases under the old ones go back."""
+        self.quota_of = quota_of
+        for key, purse in self.purses.items():
+            if key.period in self.periods:
+                purse.set_limit(self.limit_of(key))
+                self._note(purse)
+
+    def load(self, accounts: Iterable[Account]) -> None:
+        """Take what the ledger says of accounts, at the start or because others changed them."""
+        for account in accounts:
+            self.version = max(self.version, account.version)
+            purse = self.purse(account.key)
+            purse.learn(account)
+            self._note(purse)
+
+    def _note(self, purse: Purse) -> None:
+        if purse.outdated:
+            self._outdated.add(purse)
+
+    # ------------------------------------------------------------ to and from the ledger
+
+    def sweep(self) -> None:
+        """Set aside what lay idle since the last sweep."""
+        for purse in self._leased:
+            purse.sweep()
+
+    @property
+    def returns(self) -> bool:
+        """Whether lease is to go back."""
+        return any(purse.returns for purse in self._leased)
+
+    def recall(self, keys: Iterable[Key]) -> None:
+        """Others wait for these leases: what is free goes back with the next `collect`."""
+        for key in keys:
+            self.purse(key).recall()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something was used that the ledger does not know."""
+        return bool(self._dirty)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the ledger has limits that the configuration does not."""
+        return bool(self._outdated)
+
+    def collect(self, wanted: Mapping[Purse, int], now_s: float, leave: bool = False) -> list[Op]:
+        """What to tell the ledger: usage, lease that goes back, limits, and lease for requests that want `wanted` tokens.
+
+        now_s is monotonic. With `leave` everything free goes back.
+        """
+        ops: list[Op] = []
+        touched = self._dirty | {p for p in self._leased if leave or p.returns} | wanted.keys() | self._outdated
+        self._dirty, self._outdated = set(), set()
+        for purse in sorted(touched, key=lambda p: p.key):
+            ops += purse.collect(wanted.get(purse, 0), now_s, leave)
+        return ops
+
+    def confirm(self, synced: Synced, now_s: float) -> None:
+        """Take the answer to what `collect` gave."""
+        for standing in synced.standings:
+            # Nobody asks for an account of a past period any more, but what we lease of it must go back.
+            if not (standing.mine or standing.key in self.purses or standing.key.period in self.periods):
+                continue
+            purse = self.purse(standing.key)
+            purse.confirm(standing, now_s)
+            self._note(purse)
+            if purse.leased:
+                self._leased.add(purse)
+            else:
+                self._leased.discard(purse)
+        self.recall(synced.recalled)
