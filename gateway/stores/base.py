@@ -1,0 +1,44 @@
+"""What a quota store is: it runs ledger commands one after the other, each as one durable transaction.
+
+A driver keeps the rows (`Reader`) and writes `Changes`; what they mean is decided in gateway.core.ledger alone.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.core.ledger_commands import Command, Reply
+
+
+class StoreError(Exception):
+    """Something is wrong with the store. The message is for the operator."""
+
+
+class StoreDown(StoreError):
+    """The store did not take a command, or did not say so: send the same command again later."""
+
+
+class StoreUnusable(StoreError):
+    """The store cannot be used as it is: damaged, of a newer version, not ours. Repeating does not help."""
+
+
+class Store(Protocol):
+    """One driver. `run` may be called from several tasks; commands of one holder must be sent one after the other.
+
+    A reply means that the changes are durable. A call that was cancelled may still have run.
+    """
+
+    @property
+    def local(self) -> bool:
+        """Whether all its holders are processes of this machine, so that a dead one shows at once."""
+        ...
+
+    async def open(self) -> None:
+        """Raises StoreUnusable or StoreDown."""
+        ...
+
+    async def run(self, command: Command, now: float) -> Reply:
+        """Apply one command at unix time `now`. Raises StoreDown."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,274 @@
+"""The keeper of quotas: what the pipeline asks before a call, and tells after it.
+
+Holds and settlements happen in memory, out of leases (gateway.core.wallet); durability, other processes and the end of a lease are
+the pump's (gateway.stores.pump). One event loop owns a keeper.
+
+Rule 1: every hold ends in exactly one `settle`.
+Rule 2: `try_hold`, `settle`, `drop` and `add` never wait. `hold` and `add_wait` wait at most `wait_s`, for calls in flight, and at
+most `store_wait_s` for the store.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
+
+from gateway.core.ledger_commands import Delivered, Orphan, Outbox
+from gateway.core.ledger_rows import TOKENS, Account, AlertRow, Key, Window, window_of
+from gateway.core.ledger_views import AccountView, Alert, Reason, Refused, account_view, alert_view
+from gateway.core.purse import Purse
+from gateway.core.wallet import Hold, QuotaOf, Scopes, Wallet
+from gateway.settings import Alerts, Quota
+from gateway.stores.base import Store
+from gateway.stores.pump import OthersAlerts, Pump, PumpEvent, StoreBack, StoreLost
+
+KeeperEvent = Alert | Refused | Orphan | StoreLost | StoreBack
+Quotas = Mapping[str, Quota] | QuotaOf
+NO_LIMIT = Quota()
+WINDOWS: tuple[Window, ...] = ("daily", "monthly")
+ALERTS = 10_000  # alerts remembered for `alerts()`; the store keeps all
+
+
+class DoubleSettle(RuntimeError):
+    """A hold was settled twice: a bug of ours."""
+
+
+class Keeper:
+    """Quotas of this process over a store that others may share.
+
+    quotas: the limits by scope, a mapping or a function; a scope without an entry is counted and never refused.
+    on_event: called with alerts, refusals, orphaned leases, and the store going and coming back; must not raise.
+    strict: raise DoubleSettle instead of counting it; for tests. `counts` has figures since the start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        quotas: Quotas,
+        alerts: Alerts | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_event: Callable[[KeeperEvent], None] | None = None,
+        strict: bool = False,
+        store_wait_s: float = 0.25,
+        holder: str = "",
+    ) -> None:
+        settings = alerts or Alerts()
+        self.counts: Counter[str] = Counter()
+        self._clock = clock
+        self._on_event = on_event
+        self._strict = strict
+        self._configured: tuple[str, ...] = ()
+        self._wallet = Wallet(self._quota_of(quotas))
+        self._alerts: dict[str, Alert] = {}
+        self._pump = Pump(
+            store,
+            self._wallet,
+            holder or secrets.token_hex(8),
+            clock,
+            self._heard,
+            tuple(sorted(settings.thresholds_percent)),
+            settings.webhook_url is not None,
+            store_wait_s,
+        )
+
+    async def start(self) -> None:
+        """Open the store and load the current accounts. Raises StoreUnusable or StoreDown."""
+        for row in reversed(await self._pump.start()):
+            self._remember(alert_view(row))
+
+    async def close(self) -> bool:
+        """Flush everything and give leases back; what calls still hold is charged. False when the store did not take it."""
+        return await self._pump.close()
+
+    def set_limits(self, quotas: Quotas) -> None:
+        """Take other limits, from the next request on. Nothing that was counted is lost; alerts begin anew where a limit changed."""
+        self._wallet.set_limits(self._quota_of(quotas))
+        self._pump.wake()
+
+    def set_alerts(self, alerts: Alerts) -> None:
+        """Take other thresholds and another webhook setting, from the next settlement on."""
+        self._pump.thresholds = tuple(sorted(alerts.thresholds_percent))
+        self._pump.notify = alerts.webhook_url is not None
+
+    # ------------------------------------------------------------ requests
+
+    def room(self, scopes: Sequence[str]) -> int | None:
+        """The smallest remaining room over the limited accounts of `scopes`, 0 when overdrawn; None: no limit."""
+        rooms = [purse.room for purse in self._wallet.current(tuple(scopes), self._clock())]
+        limited = [room for room in rooms if room is not None]
+        return max(0, min(limited)) if limited else None
+
+    def try_hold(self, scopes: Scopes, tokens: int) -> Hold | None:
+        """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed."""
+        return self._wallet.take(scopes, tokens, self._clock())
+
+    async def hold(self, scopes: Scopes, tokens: int, wait_s: float = 0.3) -> Hold:
+        """Reserve `tokens` on all scopes, day and month. Raises Refused."""
+        hold = self._wallet.take(scopes, tokens, self._clock())
+        return hold if hold is not None else await self._wait(scopes, tokens, wait_s, None)
+
+    def add(self, hold: Hold, scopes: Scopes) -> bool:
+        """Reserve the hold's tokens on further scopes from leases in hand."""
+        return self._wallet.extend(hold, scopes)
+
+    async def add_wait(self, hold: Hold, scopes: Scopes, wait_s: float = 0.3) -> None:
+        """Reserve the hold's tokens on further scopes. Raises Refused; the hold is then as it was."""
+        if not self._wallet.extend(hold, scopes):
+            await self._wait(scopes, hold.tokens, wait_s, hold)
+
+    def drop(self, hold: Hold, scopes: Sequence[str], used: int = 0) -> None:
+        """Take scopes out of a hold, charged `used`: a provider that failed."""
+        if not hold.open:
+            self._settled_twice()
+            return
+        self._wallet.release(hold, scopes, used)
+        if self._pump.waiting:
+            self._pump.wake()
+
+    def settle(
+        self, hold: Hold, used: Mapping[str, int] | int, *, estimated: bool = False, suspect: bool = False
+    ) -> None:
+        """End a hold with what was used, one figure for all scopes or one for each. More than reserved is charged in full."""
+        if not hold.open:
+            self._settled_twice()
+            return
+        if estimated or suspect:
+            self._mark(hold, used, estimated, suspect)
+        if isinstance(used, int):
+            self._wallet.settle(hold, used)
+        else:
+            self._wallet.settle_each(hold, used)
+        if self._pump.waiting:
+            self._pump.wake()
+
+    def charge(self, scopes: Sequence[str], used: int, *, estimated: bool = False) -> None:
+        """Charge what no hold stands for, in the current periods."""
+        purses = self._wallet.current(tuple(scopes), self._clock())
+        self._wallet.mark(purses, used, estimated, False)
+        self._wallet.charge(purses, used)
+
+    # ------------------------------------------------------------ operators
+
+    def accounts(self, scopes: Iterable[str]) -> list[AccountView]:
+        """The current accounts of scopes, each by day and month. A scope that ends with `*` stands for all that begin so."""
+        now = self._clock()
+        names = sorted({name for scope in scopes for name in self._matching(scope)})
+        return [account_view(purse) for name in names for purse in self._wallet.current((name,), now)]
+
+    async def reset(
+        self, scopes: Iterable[str], windows: Sequence[Window] = WINDOWS, note: str = ""
+    ) -> list[AccountView]:
+        """Set the current accounts of scopes to 0, with an audit line; returns those that had a row, as they were.
+
+        What calls in flight use is counted after the reset. Alerts of the accounts can fire again.
+        """
+        names = sorted({name for scope in scopes for name in self._matching(scope)})
+        self._wallet.turn(self._clock())
+        periods = [period for period in self._wallet.periods if window_of(period) in windows]
+        keys = tuple(Key(name, TOKENS, period) for name in names for period in periods)
+        if not keys:
+            return []
+        return [self._as_it_was(row) for row in await self._pump.reset(keys, note) if row.key in keys]
+
+    def alerts(self, scopes: Iterable[str] | None = None) -> list[Alert]:
+        """This month's alerts, newest first; `scopes` as in `accounts`."""
+        month = self._wallet.periods[1]
+        found = [alert for alert in reversed(self._alerts.values()) if alert.period.startswith(month)]
+        if scopes is not None:
+            wanted = tuple(scopes)
+            found = [alert for alert in found if any(_matches(pattern, alert.scope) for pattern in wanted)]
+        return found
+
+    async def pending_webhooks(self, limit: int = 100) -> list[Alert]:
+        """Alerts whose webhook is still to be delivered, oldest first. Raises StoreDown."""
+        rows = await self._pump.store.run(Outbox(limit), self._clock())
+        return [alert_view(row) for row in cast("list[AlertRow]", rows)]
+
+    async def mark_delivered(self, id: str) -> None:
+        """The webhook of this alert got through. Raises StoreDown."""
+        await self._pump.store.run(Delivered(id), self._clock())
+
+    @property
+    def transactions(self) -> int:
+        """Store transactions so far."""
+        return self._pump.syncs
+
+    # ------------------------------------------------------------ inside
+
+    def _quota_of(self, quotas: Quotas) -> QuotaOf:
+        if not isinstance(quotas, Mapping):
+            self._configured = ()
+            return quotas
+        self._configured = tuple(quotas)
+        return lambda scope: quotas.get(scope, NO_LIMIT)
+
+    async def _wait(self, scopes: Scopes, tokens: int, wait_s: float, hold: Hold | None) -> Hold:
+        answer = await self._pump.wait(scopes, tokens, wait_s, hold)
+        if isinstance(answer, Hold):
+            return answer
+        raise self._refusal(cast("Reason", answer[0]), tokens, answer[1])
+
+    def _refusal(self, reason: Reason, tokens: int, purse: Purse) -> Refused:
+        refused = Refused(reason, tokens, account_view(purse))
+        self.counts[f"refused_{reason}"] += 1
+        if refused.code == "quota_exceeded":
+            self._pump.refused(purse)
+        self._tell(refused)
+        return refused
+
+    def _settled_twice(self) -> None:
+        self.counts["double_settles"] += 1
+        if self._strict:
+            raise DoubleSettle("a hold was settled twice")
+
+    def _mark(self, hold: Hold, used: Mapping[str, int] | int, estimated: bool, suspect: bool) -> None:
+        self.counts["estimated"] += estimated
+        self.counts["suspect"] += suspect
+        for at, scope in enumerate(hold.scopes):
+            amount = used if isinstance(used, int) else used.get(scope, 0)
+            self._wallet.mark(hold.purses[2 * at : 2 * at + 2], amount, estimated, suspect)
+
+    def _matching(self, pattern: str) -> list[str]:
+        if not pattern.endswith("*"):
+            return [pattern]
+        known = {key.scope for key in self._wallet.purses if key.period in self._wallet.periods}
+        return [scope for scope in known | set(self._configured) if _matches(pattern, scope)]
+
+    def _as_it_was(self, row: Account) -> AccountView:
+        purse = Purse(row.key, row.limit)
+        purse.settled, purse.total = row.settled, row.leased
+        purse.reserved = self._wallet.purse(row.key).reserved
+        return account_view(purse)
+
+    def _heard(self, event: PumpEvent) -> None:
+        if isinstance(event, AlertRow):
+            alert = alert_view(event)
+            self._remember(alert)
+            self._tell(alert)
+            return
+        if isinstance(event, OthersAlerts):
+            for row in reversed(event.rows):
+                self._remember(alert_view(row))
+            return
+        if isinstance(event, StoreLost):
+            self.counts["store_losses"] += 1
+        elif isinstance(event, Orphan):
+            self.counts["orphaned_tokens"] += event.amount
+        self._tell(event)
+
+    def _remember(self, alert: Alert) -> None:
+        self._alerts.setdefault(alert.id, alert)
+        if len(self._alerts) > ALERTS:
+            del self._alerts[next(iter(self._alerts))]
+
+    def _tell(self, event: KeeperEvent) -> None:
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def _matches(pattern: str, scope: str) -> bool:
+    return scope.startswith(pattern[:-1]) if pattern.endswith("*") else scope == pattern

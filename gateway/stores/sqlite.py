@@ -1,0 +1,141 @@
+"""The quota ledger in an SQLite file: durable before it answers, and correct for several processes on one machine.
+
+Rule 1: one thread owns the connection; a caller that goes away never leaves a reply for the next one.
+Rule 2: every change is one BEGIN IMMEDIATE transaction with synchronous=FULL: what was answered survives kill -9 and power loss.
+Rule 3: a rollback journal, not WAL. SQLite before 3.51.3 can corrupt a WAL database that several processes write
+(sqlite.org/wal.html, "the WAL-reset bug"), and distributions ship older ones; a few transactions a second do not need WAL.
+Rule 4: after any error the connection is thrown away, so that no half transaction stays behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gateway.core.ledger import apply
+from gateway.core.ledger_commands import Command, Delivered, Reply, Sync
+from gateway.stores.base import StoreDown, StoreUnusable
+from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
+
+BUSY_TIMEOUT_MS = 2_000  # how long a transaction waits for another process's
+APPLICATION_ID = 0x50415353  # "PASS": marks the file as ours
+
+
+class SqliteStore:
+    """The driver behind sqlite:///path."""
+
+    local = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quota-store")
+        self._db: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Create or check the file. Raises StoreUnusable when it is damaged or not ours, StoreDown when it cannot be reached."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+
+    async def run(self, command: Command, now: float) -> Reply:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, command, now)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
+        self._thread.shutdown(wait=False)
+
+    # ------------------------------------------------------------ in the thread
+
+    def _open(self) -> None:
+        try:
+            self._create()
+            self._db = self._connect()
+            self._check(self._db)
+            self._migrate(self._db)
+        except (sqlite3.Error, OSError) as e:
+            self._drop()
+            raise self._error(e) from e
+        except StoreUnusable:
+            self._drop()
+            raise
+
+    def _create(self) -> None:
+        """The folder and the file, for our eyes only: the journal beside it inherits the file's mode."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+        for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "trusted_schema = OFF", "temp_store = MEMORY"):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+        return db
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise StoreUnusable(f"{self.path}: the database is damaged ({verdict}). Restore a backup or move it away.")
+        ours = db.execute("PRAGMA application_id").fetchone()[0]
+        empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if ours != APPLICATION_ID and not empty:
+            raise StoreUnusable(f"{self.path}: the database belongs to another program.")
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        """Bring the schema up to date, in one transaction: two processes that start together do it once."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.execute("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")
+            done = db.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0]
+            if done > len(MIGRATIONS):
+                raise StoreUnusable(f"{self.path}: written by a newer version of the gateway (schema {done}).")
+            for version, script in enumerate(MIGRATIONS[done:], done + 1):
+                for statement in script.split(";"):
+                    db.execute(statement)
+                db.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (version,))
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    def _run(self, command: Command, now: float) -> Reply:
+        try:
+            if self._db is None:
+                self._db = self._reopen()
+            return self._transact(self._db, command, now)
+        except (sqlite3.Error, OSError) as e:
+            self._drop()
+            raise StoreDown(str(self._error(e))) from e
+        except BaseException:
+            self._drop()
+            raise
+
+    def _reopen(self) -> sqlite3.Connection:
+        # A file that vanished must not come back empty: every quota would begin anew without a word.
+        if not self.path.exists():
+            raise FileNotFoundError(f"{self.path}: the file is gone")
+        return self._connect()
+
+    def _transact(self, db: sqlite3.Connection, command: Command, now: float) -> Reply:
+        writes = isinstance(command, Sync | Delivered)
+        db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        book = SqliteBook(db)
+        changes, reply = apply(book, command, now)
+        if changes:
+            book.write(changes)
+        db.execute("COMMIT")
+        return reply
+
+    def _drop(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()  # rolls back what is open
+
+    def _error(self, e: Exception) -> StoreDown | StoreUnusable:
+        if isinstance(e, sqlite3.DatabaseError) and "not a database" in str(e):
+            return StoreUnusable(
+                f"{self.path}: not an SQLite database. Move it away, or name another file in store.url."
+            )
+        if isinstance(e, sqlite3.DatabaseError) and "malformed" in str(e):
+            return StoreUnusable(f"{self.path}: the database is damaged ({e}). Restore a backup or move it away.")
+        return StoreDown(f"{self.path}: {e}")

@@ -1,0 +1,138 @@
+"""Requests that found no lease in hand and wait for the quota store: who is served, who is refused, and why.
+
+Decides on numbers alone; gateway.stores.pump owns the tasks and the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from gateway.core.ledger_views import Reason
+from gateway.core.purse import Purse
+from gateway.core.wallet import Hold, Scopes, Wallet
+
+FRESH_S = 1.0  # for so long an account that the ledger said is spent needs no second question
+AGAIN_S = 0.05  # how often a waiting request asks while other processes may give lease back
+
+
+class Waiter:
+    """One waiting request. `hold`: it has one already and wants more scopes. `answer` gets the hold or the reason and purse."""
+
+    __slots__ = ("answer", "answered", "ask", "asked_s", "born_s", "hold", "scopes", "tokens", "until_s")
+
+    def __init__(self, scopes: Scopes, tokens: int, hold: Hold | None, born_s: float, wait_s: float) -> None:
+        self.scopes = scopes
+        self.tokens = tokens
+        self.hold = hold
+        self.born_s = born_s
+        self.until_s = born_s + wait_s
+        self.ask = True  # goes into the next transaction
+        self.asked_s = float("-inf")
+        self.answered = False  # the ledger has answered since it waits
+        self.answer: asyncio.Future[Hold | tuple[Reason, Purse]] = asyncio.get_running_loop().create_future()
+
+
+class Queue:
+    """The waiting requests, first come first served; a small one may pass a big one that does not fit."""
+
+    def __init__(self, wallet: Wallet, store_wait_s: float, clock: Callable[[], float]) -> None:
+        self._wallet = wallet
+        self._store_wait_s = store_wait_s
+        self._clock = clock
+        self._waiters: list[Waiter] = []
+        self._asking: list[Waiter] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiters)
+
+    def add(self, waiter: Waiter) -> None:
+        self._waiters.append(waiter)
+
+    def deadline_s(self) -> float:
+        """When the next waiter's patience, or that with the store, ends."""
+        ends = (w.until_s if w.answered else w.born_s + self._store_wait_s for w in self._waiters)
+        return min(ends, default=float("inf"))
+
+    def serve(self, now_s: float, shared: bool) -> None:
+        """Grant and refuse what can be. `shared`: other processes hold leases, so asking again may help."""
+        self._waiters = [w for w in self._waiters if not self._serve(w, now_s, shared)]
+
+    def refuse_all(self) -> None:
+        """The keeper closes."""
+        for waiter in self._waiters:
+            if not waiter.answer.done():
+                waiter.answer.set_result(("unavailable", self._purses(waiter)[0]))
+        self._waiters = []
+
+    def wanted(self) -> dict[Purse, int]:
+        """Tokens for which requests wait that have to ask, by purse; `asked` and `told` follow."""
+        wanted: dict[Purse, int] = {}
+        for waiter in self._waiters:
+            if waiter.ask and not waiter.answer.done():
+                for purse in self._purses(waiter):
+                    wanted[purse] = wanted.get(purse, 0) + waiter.tokens
+        return wanted
+
+    @property
+    def asks(self) -> bool:
+        """Whether a request waits that has to ask."""
+        return any(waiter.ask for waiter in self._waiters)
+
+    def asked(self, now_s: float) -> None:
+        """What was wanted is on its way."""
+        self._asking = [waiter for waiter in self._waiters if waiter.ask]
+        for waiter in self._asking:
+            waiter.ask, waiter.asked_s = False, now_s
+
+    def told(self) -> None:
+        """The answer is in the wallet."""
+        for waiter in self._asking:
+            waiter.answered = True
+        self._asking = []
+
+    # ------------------------------------------------------------ one waiter
+
+    def _purses(self, waiter: Waiter) -> tuple[Purse, ...]:
+        if waiter.hold is not None:
+            return self._wallet.resolve(waiter.scopes, waiter.hold.periods)
+        return self._wallet.current(waiter.scopes, self._clock())
+
+    def _serve(self, waiter: Waiter, now_s: float, shared: bool) -> bool:
+        if waiter.answer.done():  # its task was cancelled
+            return True
+        answer: Hold | tuple[Reason, Purse] | None = self._grant(waiter) or self._refuse(waiter, now_s, shared)
+        if answer is None:
+            return False
+        waiter.answer.set_result(answer)
+        return True
+
+    def _grant(self, waiter: Waiter) -> Hold | None:
+        if waiter.hold is None:
+            return self._wallet.take(waiter.scopes, waiter.tokens, self._clock())
+        return waiter.hold if self._wallet.extend(waiter.hold, waiter.scopes) else None
+
+    def _refuse(self, waiter: Waiter, now_s: float, shared: bool) -> tuple[Reason, Purse] | None:
+        """Why the waiter has to go, or None while it may wait."""
+        short = [purse for purse in self._purses(waiter) if purse.free < waiter.tokens]
+        hopeless = self._hopeless(waiter, short, now_s)
+        if hopeless is not None:
+            return hopeless
+        if not waiter.answered:
+            return ("unavailable", short[0]) if now_s >= waiter.born_s + self._store_wait_s else None
+        blocked = [purse for purse in short if (purse.room or 0) < waiter.tokens]
+        if now_s >= waiter.until_s:
+            return ("reserved", blocked[0]) if blocked else ("unavailable", short[0])
+        if not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
+            waiter.ask = True
+        return None
+
+    def _hopeless(self, waiter: Waiter, short: Iterable[Purse], now_s: float) -> tuple[Reason, Purse] | None:
+        for purse in short:
+            limit = purse.limit or 0  # a purse without a limit is never short
+            if waiter.tokens > limit:
+                return "too_large", purse
+            known = waiter.answered or now_s - purse.seen_s < FRESH_S
+            if known and waiter.tokens > limit - purse.spent:
+                return "exceeded", purse
+        return None
