@@ -1,0 +1,93 @@
+"""A whole answer of Gemini as a Reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.dialects.gemini_annotations import read_logprobs, url_citations
+from gateway.dialects.gemini_tools import Undo
+from gateway.dialects.gemini_wire import (
+    RESTRICTED,
+    UNBLOCKED,
+    Answer,
+    Candidate,
+    Part,
+    block_of,
+    finish_of,
+    read_rejection,
+    read_usage,
+    signature_of,
+    tool_call,
+)
+from gateway.types import BadReply, Choice, Image, Reasoning, Refusal, Reply, Text, ToolCall
+from gateway.types import Part as Piece
+
+_ANSWER = msgspec.json.Decoder(Answer)
+
+
+def read_reply(body: bytes, undo: Undo | None) -> Reply:
+    """Raises BadReply for what is no answer: other JSON, an error in a 200, no candidates, a broken call and nothing else."""
+    try:
+        answer = _ANSWER.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise BadReply(f"no generateContent answer: {error}") from None
+    rejection = read_rejection(answer.error)
+    if rejection is not None:
+        raise BadReply(f"an error in a 200: {rejection.status} {rejection.code}")
+    choices = [_choice(candidate, answer.response_id or "", undo) for candidate in answer.candidates or []]
+    if not choices:
+        choices = [_blocked(answer)]
+    return Reply(answer.response_id or "", answer.model_version or "", choices, read_usage(answer.usage_metadata))
+
+
+def _blocked(answer: Answer) -> Choice:
+    """Gemini refused the prompt: an answer like any other refusal, not an error."""
+    reason = answer.prompt_feedback.block_reason if answer.prompt_feedback else None
+    if reason is None or reason in UNBLOCKED:
+        raise BadReply("an answer without candidates")
+    return Choice([Refusal(f"Prompt blocked: {reason}")], "content_filter")
+
+
+def _choice(candidate: Candidate, response_id: str, undo: Undo | None) -> Choice:
+    index = candidate.index or 0
+    wire = (candidate.content.parts if candidate.content else None) or []
+    parts: list[Piece] = []
+    for part in wire:
+        _append(parts, part, response_id, index, undo)
+    reason = candidate.finish_reason or ""
+    finish = finish_of(reason, any(isinstance(part, ToolCall) for part in parts), bool(parts))
+    if reason == RESTRICTED or finish is None:
+        raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}")
+    if finish == "content_filter" and candidate.finish_message:
+        parts.append(Refusal(candidate.finish_message))
+    _annotate(parts, candidate, wire)
+    logprobs = read_logprobs(candidate.logprobs_result)
+    return Choice(parts, finish if reason else None, index, logprobs=logprobs)
+
+
+def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: Undo | None) -> None:
+    """Add what `part` holds. Neighbours of a kind become one, but never across a signature: it belongs to its own part."""
+    signature = signature_of(part)
+    if part.function_call is not None:
+        ordinal = sum(isinstance(earlier, ToolCall) for earlier in parts)
+        parts.append(tool_call(part, part.function_call, ordinal, response_id, index, undo))
+    elif part.inline_data is not None:
+        parts.append(Image(media_type=part.inline_data.mime_type, data=part.inline_data.data))
+    elif part.text or (signature is not None and block_of(part) is None):
+        kind = Reasoning if part.thought or not part.text else Text
+        last = parts[-1] if parts else None
+        if isinstance(last, kind) and last.opaque is None and signature is None:
+            last.text += part.text or ""
+        else:
+            parts.append(kind(text=part.text or "", opaque=signature))
+    elif (block := block_of(part)) is not None:
+        parts.append(block)
+
+
+def _annotate(parts: list[Piece], candidate: Candidate, wire: list[Part]) -> None:
+    last = next((part for part in reversed(parts) if isinstance(part, Text)), None)
+    if last is not None and (candidate.grounding_metadata or candidate.citation_metadata):
+        texts: list[Any] = [("" if part.thought else part.text) or "" for part in wire]
+        last.annotations = url_citations(candidate.grounding_metadata, candidate.citation_metadata, texts) or None
