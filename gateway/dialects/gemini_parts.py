@@ -79,7 +79,7 @@ def write_part(part: Part, where: str, abilities: Abilities, notes: Notes) -> Wi
         case Audio():
             return {"inlineData": {"mimeType": f"audio/{part.format}", "data": part.data}}
         case VendorBlock() if part.opaque.vendor == GOOGLE and isinstance(part.opaque.data, dict):
-            return part.opaque.data
+            return dict(part.opaque.data)
     return None
 
 

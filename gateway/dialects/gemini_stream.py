@@ -19,6 +19,7 @@ from gateway.dialects.gemini_wire import (
     UNBLOCKED,
     Answer,
     Candidate,
+    FunctionCall,
     Part,
     Rejection,
     finish_of,
@@ -158,7 +159,7 @@ class Reader:
 
     def _part(self, part: Part, state: _Candidate, logprobs: Raw, events: list[Event]) -> None:
         if part.function_call is not None:
-            self._call(part, state, events)
+            self._call(part, part.function_call, state, events)
             return
         text = part.text
         if text and part.thought:
@@ -178,9 +179,8 @@ class Reader:
             state.thoughts.clear()
         events.append(ReasoningDone(Reasoning(text, signature_of(part)), state.index))
 
-    def _call(self, part: Part, state: _Candidate, events: list[Event]) -> None:
-        assert part.function_call is not None
-        call = tool_call(part, part.function_call, state.calls, self._id, state.index, self._undo)
+    def _call(self, part: Part, given: FunctionCall, state: _Candidate, events: list[Event]) -> None:
+        call = tool_call(part, given, state.calls, self._id, state.index, self._undo)
         events.append(ToolStart(state.calls, call.id, call.name, state.index, call.custom, call.opaque))
         events.append(ToolDelta(state.calls, call.arguments, state.index))
         state.calls += 1

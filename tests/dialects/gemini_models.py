@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -90,7 +91,10 @@ def written(
     translation: Translation = Translation(),  # noqa: B008  # frozen
 ) -> Written:
     target = Target(model or NAMES.get(abilities, "gemini"), abilities, translation)
-    return Gemini().write_request(request, target, notes or Notes())
+    before = copy.deepcopy(request)
+    made = Gemini().write_request(request, target, notes or Notes())
+    assert request == before, "a request is written once for each candidate and must stay as it is"
+    return made
 
 
 def body(request: Request, abilities: Abilities = GEMINI_3, notes: Notes | None = None, **more: Any) -> dict[str, Any]:
