@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 
 from gateway.config.problems import Path, Report
 from gateway.config.rules import NEW_SECRET, VENDOR_URLS
-from gateway.config.validate import Facts
-from gateway.settings import Config, Provider
+from gateway.config.validate import Facts, is_provider_key
+from gateway.settings import NAME, Config, Provider
 
 Finding = tuple[Path, str, str]  # path, message, hint
+Names = dict[str, None]  # in the order of the file
+
+LISTED = 10  # names in a hint
+COMPARED = 200  # names that are looked through for a near one
 
 
 def cross_check(config: Config, facts: Facts, report: Report) -> None:
@@ -39,31 +44,38 @@ def _references(config: Config, facts: Facts) -> Iterator[Finding]:
     for path, value in facts.values.items():
         match path:
             case ("models", _, int()):
-                yield from _target(path, str(value), providers)
+                yield from _target(path, str(value), providers, facts)
             case ("tenants", _, "providers", int()):
-                yield from _known(path, str(value), providers, "provider")
+                yield from _known(path, str(value), providers, "provider", facts)
             case ("auth", "api_keys", int(), "tenant") | ("auth", "api_keys", int(), "tenant", int()):
                 if config.tenant(str(value)) is None:
-                    yield from _known(path, str(value), tenants, "tenant")
+                    yield from _known(path, str(value), tenants, "tenant", facts)
     for path in facts.keys:
         match path:
             case ("tenants", _, "provider_quota", name):
-                yield from _known(path, str(name), providers, "provider")
+                yield from _known(path, str(name), providers, "provider", facts)
 
 
-def _target(path: Path, target: str, providers: list[str]) -> Iterator[Finding]:
+def _target(path: Path, target: str, providers: Names, facts: Facts) -> Iterator[Finding]:
     provider, slash, model = target.partition("/")
-    yield from _known(path, provider, providers, "provider")
+    yield from _known(path, provider, providers, "provider", facts)
     if slash and not model:
-        yield path, "the model after the slash is missing", f"Write '{provider}' for its default_model"
+        yield path, "the model after the slash is missing", "A provider alone means its default_model"
 
 
-def _known(path: Path, name: str, known: list[str], what: str) -> Iterator[Finding]:
+def _known(path: Path, name: str, known: Names, what: str, facts: Facts) -> Iterator[Finding]:
     if name in known:
         return
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"The {what}s are {', '.join(known)}" if known else ""
-    yield path, f"unknown {what} '{name}'", hint
+    if path in facts.sources or not NAME.match(name):
+        yield path, f"this is no {what} of this file", _listed(known, what)
+        return
+    near = get_close_matches(name, islice(known, COMPARED), n=1)
+    yield path, f"unknown {what} '{name}'", f"Did you mean '{near[0]}'?" if near else _listed(known, what)
+
+
+def _listed(known: Names, what: str) -> str:
+    names = ", ".join(islice(known, LISTED)) + (", …" if len(known) > LISTED else "")
+    return f"The {what}s are {names}" if names else ""
 
 
 def _aliases(config: Config, facts: Facts) -> Iterator[Finding]:
@@ -85,9 +97,9 @@ def _duplicates(config: Config, facts: Facts) -> Iterator[Finding]:
             seen.setdefault(value, path)
 
 
-def _names(facts: Facts, section: str) -> list[str]:
+def _names(facts: Facts, section: str) -> Names:
     """The names written in a section, of entries with problems too: a reference to one of those is no second problem."""
-    return [str(path[1]) for path in facts.keys if len(path) == 2 and path[0] == section]
+    return {str(path[1]): None for path in facts.keys if len(path) == 2 and path[0] == section}
 
 
 # ---------------------------------------------------------------- provider keys
@@ -99,37 +111,30 @@ def missing_keys(config: Config, facts: Facts) -> dict[str, str]:
     A key is needed at the vendor's own address, and wherever the file refers to a variable that is not set. Elsewhere (a
     server of one's own, a proxy that adds the key) its absence is a choice.
     """
-    found: dict[str, str] = {}
-    for name, provider in config.providers.items():
-        variables = _variables(name, facts)
-        unset = any(path[1] == name for path in facts.unset)
-        if not provider.api_key and not provider.api_keys and (unset or _at_vendor(provider)):
-            found[name] = variables[0] if variables else ""
-    return found
+    unset = {str(path[1]): variable for path, variable in facts.unset.items()}
+    named = {str(path[1]): sources[0] for path, sources in facts.sources.items() if is_provider_key(path)}
+    return {
+        name: unset.get(name) or named.get(name, "")
+        for name, provider in config.providers.items()
+        if not provider.api_key and not provider.api_keys and (name in unset or _at_vendor(name, provider, facts))
+    }
 
 
-def _at_vendor(provider: Provider) -> bool:
-    return provider.base_url is not None and provider.base_url == VENDOR_URLS.get(provider.type)
-
-
-def _variables(name: str, facts: Facts) -> list[str]:
-    def is_key(path: Path) -> bool:
-        return path[:2] == ("providers", name) and path[2:3] in (("api_key",), ("api_keys",))
-
-    named = [source for path, sources in facts.sources.items() if is_key(path) for source in sources]
-    return [variable for path, variable in facts.unset.items() if is_key(path)] + named
+def _at_vendor(name: str, provider: Provider, facts: Facts) -> bool:
+    known = ("providers", name, "base_url") not in facts.failed
+    return known and provider.base_url is not None and provider.base_url == VENDOR_URLS.get(provider.type)
 
 
 def report_missing_keys(missing: dict[str, str], facts: Facts, report: Report) -> None:
     """Report each provider without a key, unless its key is reported already."""
+    reported = {path[1] for path in facts.failed if is_provider_key(path)}
     for name, variable in missing.items():
-        path: Path = ("providers", name, "api_key")
-        if any(failed[:2] == path[:2] and failed[2:3] in (("api_key",), ("api_keys",)) for failed in facts.failed):
-            continue
-        message = f"there is no API key: {variable} is empty" if variable else "there is no API key"
-        report.add(
-            facts.place(path),
-            path,
-            message,
-            "Export it, or remove this provider" if variable else 'Write api_key: "${NAME}"',
-        )
+        if name not in reported:
+            path: Path = ("providers", name, "api_key")
+            message = f"there is no API key: {variable} is empty" if variable else "there is no API key"
+            hint = (
+                "Export it, or remove this provider"
+                if variable
+                else 'Write api_key: "${NAME}", or remove this provider'
+            )
+            report.add(facts.place(path), path, message, hint)

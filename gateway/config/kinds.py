@@ -27,7 +27,6 @@ def unwrapped(kind: inspect.Type) -> tuple[inspect.Type, bool]:
 
 def members(kind: inspect.Type) -> list[inspect.Type]:
     """The types a value may have, without null: the parts of a union, else the type itself."""
-    kind = unwrapped(kind)[0]
     parts = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     return [part for part in parts if not isinstance(part, inspect.NoneType)]
 

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 from gateway.config.masking import Span, mask
 
 MAX_PROBLEMS = 100  # a file with more is of another kind, and nobody reads on
+MAX_TEXT = 500  # characters of a message
 WINDOW = 110  # characters of a source line that are shown
 
 Path = tuple[str | int, ...]  # ("auth", "jwt", 0, "secret")
@@ -101,13 +102,13 @@ class Report:
     def _problem(self, place: Place, path: str, message: str, hint: str, spans: list[Span]) -> Problem:
         source, caret = self._source(place, spans)
         return Problem(
-            file=self.file,
+            file=printable(self.file),
             line=place.line,
             col=place.col,
-            path=path,
-            message=message,
-            hint=hint,
-            source_line=source,
+            path=printable(path),
+            message=printable(message),
+            hint=printable(hint),
+            source_line=printable(source),
             caret=caret,
         )
 
@@ -117,8 +118,13 @@ class Report:
         # Masking is linear in the line; a line of a megabyte is cut around the place first.
         start = max(0, place.col - 1 - WINDOW // 2) if place.col > WINDOW else 0
         line = self.lines[place.line - 1][start : start + WINDOW]
-        shifted = [span.moved(-start) for span in spans if span.line == place.line]
-        return mask(line, shifted), place.col - 1 - start
+        near = [span for span in spans if span.line == place.line and start < span.end and span.start < start + WINDOW]
+        return mask(line, [span.moved(-start) for span in near]), place.col - 1 - start
+
+
+def printable(text: str) -> str:
+    """The text as a terminal may show it: short, one line, without control characters (a quoted "\\e" would be one)."""
+    return "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in text[:MAX_TEXT])
 
 
 def dotted(path: Path) -> str:

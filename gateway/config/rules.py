@@ -26,6 +26,7 @@ VENDOR_URLS = {
 }
 UNSUPPORTED = frozenset({"azure", "bedrock", "vertex"})
 
+MAX_KEY_CHARACTERS = 200
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key as long as the hash of HS256
 NEW_SECRET = "Run: export GATEWAY_JWT_SECRET=$(openssl rand -hex 32)"
 HEADER_VALUE = re.compile(r"[\x21-\x7e]+\Z")
@@ -42,8 +43,8 @@ def check_name(name: str, path: Path) -> None:
         raise Wrong(
             f"{shown}cannot be a name here", "Use up to 64 letters, digits, '_', '.' and '-', a letter or digit first"
         )
-    if not name:
-        raise Wrong("a key is empty")
+    if not name or len(name) > MAX_KEY_CHARACTERS or not name.isprintable():
+        raise Wrong(f"a name has 1 to {MAX_KEY_CHARACTERS} printable characters")
 
 
 # ---------------------------------------------------------------- one field

@@ -114,12 +114,16 @@ def _convert(value: Value, kind: inspect.Type, private: bool) -> object:
         case inspect.CustomType(cls=cls) if cls is Secret:
             return Secret(_text(value, 1, True))
         case inspect.StrType(min_length=length, pattern=pattern):
-            text = _text(value, length or 0, private)
-            if pattern and not re.search(pattern.replace("$", r"\Z"), text):
-                raise _expected(value, described(kind), private)
-            return text
+            # A pattern says all; a hash of digits alone is no number.
+            return _matching(value, kind, pattern, private) if pattern else _text(value, length or 0, private)
         case _:
             raise _expected(value, described(kind), private)
+
+
+def _matching(value: Value, kind: inspect.Type, pattern: str, private: bool) -> str:
+    if not re.search(pattern.replace("$", r"\Z"), value.text):
+        raise _expected(value, described(kind), private)
+    return value.text
 
 
 def _boolean(value: Value, private: bool) -> bool:

@@ -180,8 +180,7 @@ class Reader:
             return self._unresolved(node, path, error)
 
     def _unresolved(self, node: Scalar, path: Path, error: ExpansionError) -> Any:
-        is_provider_key = len(path) > 2 and path[0] == "providers" and path[2] in ("api_key", "api_keys")
-        if error.variable and is_provider_key and self.allow_missing_provider_keys:
+        if error.variable and is_provider_key(path) and self.allow_missing_provider_keys:
             self.facts.unset[path] = error.variable
             return BAD if isinstance(path[-1], int) else None
         return self._wrong(node.place, path, Wrong(error.message, error.hint or _unset_hint(path, error.variable)))
@@ -218,12 +217,17 @@ def _shape_hint(kinds: list[inspect.Type], node: Node) -> str:
     return ""
 
 
+def is_provider_key(path: Path) -> bool:
+    """Whether `path` is a provider's key, or one of its keys."""
+    return path[:1] == ("providers",) and path[2:3] in (("api_key",), ("api_keys",))
+
+
 def _unset_hint(path: Path, variable: str) -> str:
     if not variable:
         return ""
     if path[0] == "auth":
         return f"Run: export {variable}=$(openssl rand -hex 32)"
-    if path[0] == "providers" and len(path) > 2 and path[2] in ("api_key", "api_keys"):
+    if is_provider_key(path):
         return "Export it, or remove this provider"
     return f"Export it, or write ${{{variable}:-a default}}"
 
