@@ -1,0 +1,87 @@
+"""OpenAI's Chat Completions API, as a client and as a provider speaks it. Assembles the openai_chat_* files:
+
+client    peek      the top level, on every call        provider   outgoing   types.Request -> body
+          request   body -> types.Request                          turns      types.Message -> messages
+          messages  one reader a role; their rules                 provider   answer, chunks -> types
+          content   the parts of a message              bytes that pass through
+          checks    types, and OpenAI's words                      passthrough  change a body, glance at an answer
+          reply     types.Reply, errors -> body                    splice       change members of an object
+          writer    events -> chunks                               tap, frames  beside a stream
+both      usage, faults
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.dialects import openai_chat_passthrough as passthrough
+from gateway.dialects.openai_chat_outgoing import write_request
+from gateway.dialects.openai_chat_peek import peek
+from gateway.dialects.openai_chat_provider import Reader, read_reply
+from gateway.dialects.openai_chat_reply import write_error, write_reply
+from gateway.dialects.openai_chat_request import read_request
+from gateway.dialects.openai_chat_tap import ChatTap
+from gateway.dialects.openai_chat_writer import Writer
+from gateway.types import (
+    Change,
+    ClientError,
+    Echo,
+    Glance,
+    Notes,
+    Peek,
+    Reply,
+    Request,
+    StreamReader,
+    StreamWriter,
+    Tap,
+    Target,
+    Written,
+)
+
+
+class OpenAIChat:
+    """types.ClientHalf, ProviderHalf and Passthrough for POST /chat/completions.
+
+    With `repair_history` a client's tool calls may stay without answers: the provider's dialect then makes up for them.
+    """
+
+    name = "openai_chat"
+
+    def __init__(self, repair_history: bool = False) -> None:
+        self._repair_history = repair_history
+
+    def peek(self, body: bytes) -> Peek:
+        return peek(body)
+
+    def read_request(self, body: bytes) -> Request:
+        return read_request(body, self._repair_history)
+
+    def write_reply(self, reply: Reply, echo: Echo) -> bytes:
+        return write_reply(reply, echo)
+
+    def writer(self, echo: Echo) -> StreamWriter:
+        return Writer(echo)
+
+    def write_error(self, error: ClientError) -> bytes:
+        return write_error(error)
+
+    def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
+        return write_request(request, target, notes)
+
+    def read_reply(self, body: bytes, undo: Any = None) -> Reply:
+        return read_reply(body)
+
+    def reader(self, undo: Any = None) -> StreamReader:
+        return Reader()
+
+    def change(self, body: bytes, peek: Peek, change: Change) -> bytes:
+        return passthrough.change(body, peek, change)
+
+    def glance(self, body: bytes) -> Glance:
+        return passthrough.glance(body)
+
+    def tap(self, swallow_usage: bool) -> Tap:
+        return ChatTap(swallow_usage)
+
+
+OPENAI_CHAT = OpenAIChat()

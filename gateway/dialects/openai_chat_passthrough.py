@@ -1,0 +1,143 @@
+"""Chat bodies that pass through: change what must be changed, and read usage out of whole answers.
+
+Both run on every call between a Chat client and a Chat provider, so the common shapes take one typed decode and one splice;
+odd shapes take a slower way to the same result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.dialects.openai_chat_splice import set_members
+from gateway.dialects.openai_chat_usage import usage_of
+from gateway.types import BadReply, Change, Glance, Peek, Usage
+
+_SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasoning_content")
+
+
+def change(body: bytes, peek: Peek, change: Change) -> bytes:
+    """`body` with the named places changed; the very same object when nothing changes."""
+    members: dict[str, bytes] = {}
+    if change.model is not None and change.model != peek.model:
+        members["model"] = msgspec.json.encode(change.model)
+    if change.max_tokens is not None and peek.max_tokens is None:
+        members["max_completion_tokens"] = b"%d" % change.max_tokens
+    if change.temperature is not None and not peek.has_temperature:
+        members["temperature"] = msgspec.json.encode(change.temperature)
+    if change.include_usage and not peek.include_usage:
+        members["stream_options"] = _asking_for_usage(peek.fields.get("stream_options"))
+    return set_members(body, peek.fields, members) if members else body
+
+
+def _asking_for_usage(options: Raw | None) -> bytes:
+    spelled = b"null" if options is None else bytes(options)
+    if spelled == b"null":
+        return b'{"include_usage":true}'
+    fields = msgspec.json.decode(spelled, type=dict[str, Raw])
+    return set_members(spelled, fields, {"include_usage": b"true"})
+
+
+class _PromptDetails(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int
+    completion_tokens: int = 0
+    total_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Message(Struct):
+    content: str | None = None
+    tool_calls: Raw | None = None
+    function_call: Raw | None = None
+    refusal: str | None = None
+    audio: Raw | None = None
+    reasoning_content: str | None = None
+
+
+class _Choice(Struct):
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(Struct):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def glance(body: bytes) -> Glance:
+    """Read usage, emptiness and the first finish reason. Raises BadReply for what is no answer.
+
+    Usage that is missing or of wrong types gives None; an unknown field never harms.
+    """
+    try:
+        answer = _decode_answer(body)
+    except (ValueError, RecursionError):
+        return _glance_slowly(body)
+    finish, empty = None, True
+    if answer.choices:
+        finish = answer.choices[0].finish_reason
+        empty = not any(map(_says, answer.choices))
+    return Glance(_usage(answer.usage), empty, finish)
+
+
+def _usage(usage: _Usage | None) -> Usage | None:
+    if usage is None:
+        return None
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        (prompt.cached_tokens or 0) if prompt else 0,
+        (prompt.cache_write_tokens or 0) if prompt else 0,
+        (completion.reasoning_tokens or 0) if completion else 0,
+        usage.prompt_tokens + usage.completion_tokens if usage.total_tokens is None else usage.total_tokens,
+    )
+
+
+def _says(choice: _Choice) -> bool:
+    if choice.finish_reason not in ("stop", None):
+        return True
+    message = choice.message
+    if message is None:
+        return False
+    if message.content or message.refusal or message.reasoning_content:
+        return True
+    return _filled(message.tool_calls) or _filled(message.function_call) or _filled(message.audio)
+
+
+def _filled(raw: Raw | None) -> bool:
+    return raw is not None and bytes(raw) not in (b"null", b"[]")
+
+
+def _glance_slowly(body: bytes) -> Glance:
+    try:
+        answer = msgspec.json.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise BadReply(f"the answer is no JSON: {error}") from None
+    if not isinstance(answer, dict) or answer.get("error") or not isinstance(answer.get("choices"), list):
+        raise BadReply("the answer has no choices")
+    choices = [choice for choice in answer["choices"] if isinstance(choice, dict)]
+    finish = choices[0].get("finish_reason") if choices else None
+    finish = finish if isinstance(finish, str) else None
+    return Glance(usage_of(answer.get("usage")), not any(map(_says_loosely, choices)), finish)
+
+
+def _says_loosely(choice: dict[str, Any]) -> bool:
+    message = choice.get("message")
+    said = isinstance(message, dict) and any(message.get(field) for field in _SAID)
+    return said or choice.get("finish_reason") not in ("stop", None)

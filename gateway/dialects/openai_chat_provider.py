@@ -1,0 +1,270 @@
+"""A Chat answer, whole or streamed, into `types.Reply` and events.
+
+Rule 1: the same events however the bytes are cut. Rule 2: a stream is over at `data: [DONE]` and nowhere else.
+Rule 3: tool calls get dense indexes in the order of their first appearance, whatever index the server gives.
+Source: openai-python, types/chat/chat_completion.py, chat_completion_chunk.py; `reasoning_content` and `reasoning` are what
+compatible servers stream their model's thoughts in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from gateway.core.jsontext import NotJson, decode
+from gateway.core.sse import Frame, LineTooLong, Splitter
+from gateway.dialects.openai_chat_faults import failed_of
+from gateway.dialects.openai_chat_usage import usage_of
+from gateway.types import (
+    Annotated,
+    BadReply,
+    Choice,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Part,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    Reply,
+    Start,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolDelta,
+    ToolStart,
+    UsageSeen,
+)
+
+MAX_DEPTH = 256  # an answer may nest deeper than a request: schemas in texts do not count, log probabilities do
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "end_turn": "stop",
+    "safety": "content_filter",
+    "sensitive": "content_filter",
+    "guardrail_intervened": "content_filter",
+}
+
+
+def read_reply(body: bytes) -> Reply:
+    """A whole answer. Raises BadReply for what is none, an error object with status 200 included."""
+    try:
+        answer = decode(body, MAX_DEPTH)
+    except NotJson as error:
+        raise BadReply(f"the answer is no JSON: {error}") from None
+    if not isinstance(answer, dict) or answer.get("error") or not isinstance(answer.get("choices"), list):
+        raise BadReply("the answer has no choices")
+    own_id = _text(answer.get("id"))
+    choices = [
+        _choice(choice, place, own_id) for place, choice in enumerate(answer["choices"]) if isinstance(choice, dict)
+    ]
+    if not choices:
+        raise BadReply("the answer has no choices")
+    return Reply(
+        id=own_id,
+        model=_text(answer.get("model")),
+        choices=choices,
+        usage=usage_of(answer.get("usage")),
+        created=_count(answer.get("created")),
+        service_tier=_text(answer.get("service_tier")) or None,
+    )
+
+
+def _choice(choice: dict[str, Any], place: int, answer_id: str) -> Choice:
+    message = choice.get("message")
+    parts = _parts(message if isinstance(message, dict) else {}, f"{answer_id}_{place}")
+    called = any(isinstance(part, ToolCall) for part in parts)
+    finish = _finish(choice.get("finish_reason"), called) if choice.get("finish_reason") else None
+    index = choice.get("index")
+    return Choice(parts, finish, index if type(index) is int else place, logprobs=choice.get("logprobs"))
+
+
+def _parts(message: dict[str, Any], turn: str) -> list[Part]:
+    parts: list[Part] = []
+    thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    if thought:
+        parts.append(Reasoning(thought))
+    text = _said(message.get("content"))
+    if text:
+        annotations = message.get("annotations")
+        parts.append(Text(text, annotations=annotations if isinstance(annotations, list) and annotations else None))
+    if _text(message.get("refusal")):
+        parts.append(Refusal(_text(message["refusal"])))
+    found = message.get("tool_calls")
+    calls = [call for call in found if isinstance(call, dict)] if isinstance(found, list) else []
+    if isinstance(message.get("function_call"), dict):
+        calls.append({"function": message["function_call"]})
+    return parts + [_call(call, f"{turn}_{at}") for at, call in enumerate(calls)]
+
+
+def _call(call: dict[str, Any], place: str) -> ToolCall:
+    custom = isinstance(call.get("custom"), dict)
+    given = call.get("custom" if custom else "function")
+    given = given if isinstance(given, dict) else {}
+    arguments = _text(given.get("input" if custom else "arguments")) or ("" if custom else "{}")
+    return ToolCall(_text(call.get("id")) or _call_id(place), _text(given.get("name")), arguments, custom)
+
+
+def _call_id(place: str) -> str:
+    """For servers that give none: the same for the same answer, different from those of other answers."""
+    return "call_" + hashlib.sha256(place.encode()).hexdigest()[:24]
+
+
+class Reader:
+    """See types.StreamReader."""
+
+    __slots__ = ("_calls", "_done", "_finished", "_id", "_splitter", "_started", "_totals")
+
+    def __init__(self) -> None:
+        self._splitter = Splitter()
+        self._started = False
+        self._done = False
+        self._id = ""
+        self._calls: dict[tuple[int, object], tuple[int, str]] = {}  # (choice, the server's index) -> our index, the id
+        self._totals: dict[int, int] = {}  # choice -> how many calls
+        self._finished: set[int] = set()
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self._done:
+            return []
+        try:
+            return self._events(self._splitter.feed(data))
+        except LineTooLong as error:
+            self._done = True
+            return [Failed("bad_reply", str(error))]
+
+    def eof(self) -> list[Event]:
+        """What the last bytes say, and Failed("truncated") unless [DONE] was among them."""
+        if self._done:
+            return []
+        events = self._events(self._splitter.eof())
+        if self._done:
+            return events
+        self._done = True
+        return [*events, self._stray_error() or Failed("truncated")]
+
+    def _stray_error(self) -> Failed | None:
+        """Some servers answer an event stream request with a bare JSON error and status 200."""
+        try:
+            answer = decode(b"".join(self._splitter.stray))
+        except NotJson:
+            return None
+        return failed_of(answer["error"]) if isinstance(answer, dict) and answer.get("error") else None
+
+    def _events(self, frames: list[Frame]) -> list[Event]:
+        events: list[Event] = []
+        for name, data in frames:
+            if self._done:
+                break
+            events += self._frame(name, data)
+        return events
+
+    def _frame(self, name: bytes, data: bytes) -> list[Event]:
+        if data.startswith(b"[DONE]"):
+            self._done = True
+            return [Ended()]
+        try:
+            chunk = decode(data, MAX_DEPTH)
+        except NotJson as error:
+            self._done = True
+            return [Failed("bad_reply", f"a frame is no JSON: {error}")]
+        if not isinstance(chunk, dict):
+            return []
+        if chunk.get("error") or name == b"error":
+            self._done = True
+            return [failed_of(chunk.get("error") or chunk)]
+        return self._chunk(chunk)
+
+    def _chunk(self, chunk: dict[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            self._id = _text(chunk.get("id"))
+            events.append(Start(self._id, _text(chunk.get("model")), _count(chunk.get("created"))))
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
+            if isinstance(choice, dict):
+                events += self._choice(choice)
+        usage = usage_of(chunk.get("usage"))
+        if usage is not None:
+            events.append(UsageSeen(usage))
+        return events
+
+    def _choice(self, choice: dict[str, Any]) -> list[Event]:
+        index = _count(choice.get("index"))
+        delta = choice.get("delta")
+        events = self._delta(delta, index, choice.get("logprobs")) if isinstance(delta, dict) else []
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason and index not in self._finished:
+            self._finished.add(index)
+            events.append(Finished(_finish(reason, index in self._totals), index))
+        return events
+
+    def _delta(self, delta: dict[str, Any], index: int, logprobs: Any) -> list[Event]:
+        events: list[Event] = []
+        thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
+        if thought:
+            events.append(ReasoningDelta(thought, index))
+        text = _said(delta.get("content"))
+        if text:
+            events.append(TextDelta(text, index, logprobs))
+        if _text(delta.get("refusal")):
+            events.append(RefusalDelta(delta["refusal"], index))
+        calls = delta.get("tool_calls")
+        for place, call in enumerate(calls if isinstance(calls, list) else []):
+            if isinstance(call, dict):
+                events += self._tool(call, call.get("index", place), index)
+        if isinstance(delta.get("function_call"), dict):
+            events += self._tool({"function": delta["function_call"]}, "function_call", index)
+        if isinstance(delta.get("annotations"), list) and delta["annotations"]:
+            events.append(Annotated(delta["annotations"], index))
+        return events
+
+    def _tool(self, call: dict[str, Any], theirs: object, choice: int) -> list[Event]:
+        custom = isinstance(call.get("custom"), dict)
+        given = call.get("custom" if custom else "function")
+        given = given if isinstance(given, dict) else {}
+        key = (choice, theirs if isinstance(theirs, int | str) else 0)
+        ours, known_id = self._calls.get(key, (-1, ""))
+        call_id = _text(call.get("id"))
+        events: list[Event] = []
+        if ours < 0 or (call_id and call_id != known_id):  # some servers number every call 0; their ids tell
+            ours = self._totals.get(choice, 0)
+            self._totals[choice] = ours + 1
+            call_id = call_id or _call_id(f"{self._id}_{choice}_{ours}")
+            self._calls[key] = ours, call_id
+            events.append(ToolStart(ours, call_id, _text(given.get("name")), choice, custom))
+        arguments = _text(given.get("input" if custom else "arguments"))
+        if arguments:
+            events.append(ToolDelta(ours, arguments, choice))
+        return events
+
+
+def _finish(reason: object, called: bool) -> FinishReason:
+    """OpenAI's reasons, and what compatible servers say instead. A turn with calls that just "stops" wants them answered."""
+    finish = _FINISH.get(reason.lower(), "stop") if isinstance(reason, str) else "stop"
+    return "tool_calls" if called and finish == "stop" else finish
+
+
+def _said(content: object) -> str:
+    """A text, or the texts of an array of parts, as some compatible servers answer."""
+    if isinstance(content, list):
+        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return _text(content)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and value >= 0 else 0

@@ -1,0 +1,144 @@
+"""A whole answer, and an error, as Chat spells them; and the words that whole and streamed answers share.
+
+Source: openai-python, types/chat/chat_completion.py. Extensions inside the message: `reasoning_content` to show,
+`thinking_blocks` and `extra_content` to send back with the next turn.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from gateway.dialects.openai_chat_usage import usage_object
+from gateway.types import (
+    Choice,
+    ClientError,
+    Echo,
+    FinishReason,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Reply,
+    Text,
+    ToolCall,
+)
+
+_ID_PREFIX = re.compile(r"^(?:chatcmpl|msg|resp|gen|cmpl)[-_]")
+
+
+def write_reply(reply: Reply, echo: Echo) -> bytes:
+    """The body of a 200."""
+    body: dict[str, Any] = {
+        "id": chat_id(reply.id, echo),
+        "object": "chat.completion",
+        "created": reply.created or echo.created,
+        "model": echo.model,
+        "choices": [_choice(choice, echo) for choice in reply.choices],
+    }
+    if reply.usage is not None:
+        body["usage"] = usage_object(reply.usage)
+    if reply.service_tier is not None:
+        body["service_tier"] = reply.service_tier
+    body["system_fingerprint"] = None
+    return msgspec.json.encode(body)
+
+
+def write_error(error: ClientError) -> bytes:
+    """The body of an error answer: all four keys, and `attempts` after all candidates failed."""
+    return msgspec.json.encode({"error": error_object(error)})
+
+
+def error_object(error: ClientError) -> dict[str, Any]:
+    written: dict[str, Any] = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    if error.attempts is not None:
+        written["attempts"] = error.attempts
+    return written
+
+
+def chat_id(upstream_id: str, echo: Echo) -> str:
+    """`chatcmpl-` and the upstream's id without its own prefix, or our id where the upstream gives none."""
+    return "chatcmpl-" + (_ID_PREFIX.sub("", upstream_id) or echo.id)
+
+
+def finish_reason(reason: FinishReason | None, echo: Echo) -> str:
+    """OpenAI's word: a forced tool ends with "stop", the deprecated shape with "function_call"."""
+    if reason == "tool_calls":
+        if echo.legacy_functions:
+            return "function_call"
+        return "stop" if echo.named_tool else "tool_calls"
+    return reason or "stop"
+
+
+def replay_block(thought: Reasoning) -> dict[str, Any] | None:
+    """Anthropic's thinking block as it came, to be sent back with the next turn."""
+    opaque = thought.opaque
+    if opaque is None or opaque.vendor != "anthropic" or not isinstance(opaque.data, dict):
+        return None
+    return opaque.data
+
+
+def signature(opaque: Opaque | None) -> dict[str, Any] | None:
+    """Google's signature as `extra_content`, where Google's own compatible endpoint has it."""
+    if opaque is None or opaque.kind != "thought_signature":
+        return None
+    return {"google": {"thought_signature": opaque.data}}
+
+
+def _choice(choice: Choice, echo: Echo) -> dict[str, Any]:
+    return {
+        "index": choice.index,
+        "message": _message(choice, echo),
+        "logprobs": choice.logprobs,
+        "finish_reason": finish_reason(choice.finish, echo),
+    }
+
+
+def _message(choice: Choice, echo: Echo) -> dict[str, Any]:
+    texts = [part for part in choice.parts if isinstance(part, Text)]
+    calls = [part for part in choice.parts if isinstance(part, ToolCall)]
+    refusal = "".join(part.text for part in choice.parts if isinstance(part, Refusal)) or None
+    content = "".join(text.text for text in texts)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": content if content or not (calls or refusal) else None,
+        "refusal": refusal,
+    }
+    annotations = [note for text in texts for note in text.annotations or []]
+    if annotations:
+        message["annotations"] = annotations
+    if calls and echo.legacy_functions:
+        message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
+    elif calls:
+        message["tool_calls"] = [_call(call) for call in calls]
+    message.update(_extensions(choice, texts, echo))
+    return message
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    kind, field = ("custom", "input") if call.custom else ("function", "arguments")
+    written: dict[str, Any] = {"id": call.id, "type": kind, kind: {"name": call.name, field: call.arguments}}
+    google = signature(call.opaque)
+    if google is not None:
+        written["extra_content"] = google
+    return written
+
+
+def _extensions(choice: Choice, texts: list[Text], echo: Echo) -> dict[str, Any]:
+    thoughts = [part for part in choice.parts if isinstance(part, Reasoning)]
+    written: dict[str, Any] = {}
+    if echo.expose_reasoning:
+        shown = "".join(thought.text for thought in thoughts)
+        blocks = [block for block in map(replay_block, thoughts) if block is not None]
+        if shown:
+            written["reasoning_content"] = shown
+        if blocks:
+            written["thinking_blocks"] = blocks
+    replays = [part.opaque for part in texts] + [part.opaque for part in thoughts]
+    found = [given for given in map(signature, replays) if given is not None]
+    if found:
+        written["extra_content"] = found[-1]
+    if choice.stop_sequence is not None:
+        written["stop_sequence"] = choice.stop_sequence
+    return written

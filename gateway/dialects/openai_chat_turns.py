@@ -1,0 +1,173 @@
+"""`types.Message` into Chat messages, for clients of whatever dialect.
+
+Rule 1: one result a tool message, directly behind the calls; what else stood in that turn follows as the user's.
+Rule 2: only what Chat takes: thoughts and blocks of other vendors stay out, since OpenAI refuses fields it does not know.
+Rule 3: a function of the messages alone, and append-only: a longer history begins with the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.types import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    Notes,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Unsupported,
+    VendorBlock,
+)
+
+Wire = dict[str, Any]
+
+NO_RESULT = "[no result]"
+
+
+def write_messages(messages: list[Message], repair: bool, notes: Notes) -> list[Wire]:
+    """The wire messages. Raises Unsupported for content that Chat cannot carry and that must not be lost."""
+    return _Turns(repair, notes).write(messages)
+
+
+class _Turns:
+    def __init__(self, repair: bool, notes: Notes) -> None:
+        self._repair = repair
+        self._notes = notes
+        self._wire: list[Wire] = []
+        self._open: dict[str, str] = {}  # calls without an answer so far: id -> the tool's name
+        self._pictures: list[Wire] = []  # what tool results showed; goes behind the last of them
+
+    def write(self, messages: list[Message]) -> list[Wire]:
+        for place, message in enumerate(messages):
+            self._message(message, f"messages[{place}]")
+        self._close_results(f"messages[{max(len(messages) - 1, 0)}]")
+        return self._wire
+
+    def _message(self, message: Message, param: str) -> None:
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        for result in results:
+            self._result(result, param)
+        rest: list[Part] = [part for part in message.parts if not isinstance(part, ToolResult)]
+        if results and not rest:
+            return
+        if message.role in ("user", "assistant"):
+            self._close_results(param)
+        if message.role == "assistant":
+            self._assistant(rest, message.name, param)
+        else:
+            role = "user" if message.role == "tool" else message.role
+            self._wire.append(_named({"role": role, "content": _content(rest, param)}, message.name))
+
+    def _result(self, result: ToolResult, param: str) -> None:
+        tool = self._open.pop(result.call_id, result.name)
+        texts = [part.text for part in result.parts if isinstance(part, Text)]
+        others = [part for part in result.parts if not isinstance(part, Text)]
+        shown = "\n".join(texts)
+        if result.is_error and not shown.startswith("Error"):
+            shown = f"Error: {shown}"
+        self._wire.append({"role": "tool", "tool_call_id": result.call_id, "content": shown})
+        if others:
+            self._notes.warn("tool_result_content_moved")
+            self._pictures.append({"type": "text", "text": f"[content from tool {tool or result.call_id}]"})
+            self._pictures += [_part(part, param) for part in others]
+
+    def _close_results(self, param: str) -> None:
+        """Before the next turn: answers that are missing, then what the results showed."""
+        if self._open and not self._repair:
+            raise Unsupported(param, f"tool calls without a result: {', '.join(self._open)[:200]}", "invalid_request")
+        for call in self._open:
+            self._notes.warn("tool_result_missing")
+            self._wire.append({"role": "tool", "tool_call_id": call, "content": NO_RESULT})
+        self._open = {}
+        if self._pictures:
+            self._wire.append({"role": "user", "content": self._pictures})
+            self._pictures = []
+
+    def _assistant(self, parts: list[Part], name: str, param: str) -> None:
+        calls = [part for part in parts if isinstance(part, ToolCall)]
+        said = [part for part in parts if isinstance(part, Text | Refusal)]
+        audio = [part.opaque.data for part in parts if isinstance(part, VendorBlock) and _is_audio(part)]
+        self._refuse_strangers(parts, param)
+        wire: Wire = {
+            "role": "assistant",
+            "content": _content(said, param) if said else (None if calls or audio else ""),
+        }
+        if audio:
+            wire["audio"] = audio[-1]
+        if calls:
+            wire["tool_calls"] = [_call(call) for call in calls]
+        self._open = {call.id: call.name for call in calls}
+        self._wire.append(_named(wire, name))
+
+    def _refuse_strangers(self, parts: list[Part], param: str) -> None:
+        """Thoughts are nobody else's business; a picture or file of the assistant would be lost without a word."""
+        for part in parts:
+            if isinstance(part, Image | Document | Audio):
+                raise Unsupported(param, "an assistant message takes text only", "unsupported_content")
+            if isinstance(part, Reasoning) and part.opaque is not None:
+                self._notes.warn("reasoning_not_replayed")
+
+
+def _is_audio(block: VendorBlock) -> bool:
+    return block.opaque.vendor == "openai" and block.opaque.kind == "audio"
+
+
+def _named(wire: Wire, name: str) -> Wire:
+    return {**wire, "name": name} if name else wire
+
+
+def _call(call: ToolCall) -> Wire:
+    if call.custom:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _content(parts: Sequence[Part], param: str) -> str | list[Wire]:
+    """One text stays a string; anything else is an array of parts. What only its vendor can read stays out."""
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].text
+    own = [(place, part) for place, part in enumerate(parts) if not isinstance(part, Reasoning | VendorBlock)]
+    return [_part(part, f"{param}.content[{place}]") for place, part in own] or ""
+
+
+def _part(part: Part, param: str) -> Wire:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Refusal():
+            return {"type": "refusal", "refusal": part.text}
+        case Image():
+            return {"type": "image_url", "image_url": _image(part)}
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Document():
+            return _document(part, param)
+        case _:
+            raise Unsupported(param, "this content has no place in a message of the Chat API", "unsupported_content")
+
+
+def _image(image: Image) -> Wire:
+    url = image.url or f"data:{image.media_type};base64,{image.data}"
+    return {"url": url, "detail": image.detail} if image.detail else {"url": url}
+
+
+def _document(document: Document, param: str) -> Wire:
+    if document.file_id:
+        file: Wire = {"file_id": document.file_id}
+    elif document.url:
+        raise Unsupported(param, "the Chat API takes no documents by URL", "unsupported_content")
+    else:
+        data = document.data or base64.b64encode(document.text.encode()).decode()
+        media_type = document.media_type or ("text/plain" if document.text else "")
+        file = {"file_data": f"data:{media_type};base64,{data}" if media_type else data}
+    if document.title:
+        file["filename"] = document.title
+    return {"type": "file", "file": file}

@@ -1,0 +1,47 @@
+"""Usage as Chat spells it, both ways. Source: openai-python, types/completion_usage.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.types import Usage
+
+
+def usage_of(value: object) -> Usage | None:
+    """The usage object, or None when it is missing or its counts are no whole numbers."""
+    if not isinstance(value, dict):
+        return None
+    prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens", 0)
+    if type(prompt) is not int or type(completion) is not int:
+        return None
+    total = value.get("total_tokens")
+    before, after = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    return Usage(
+        input=prompt,
+        output=completion,
+        cache_read=_count(before, "cached_tokens"),
+        cache_write=_count(before, "cache_write_tokens"),
+        reasoning=_count(after, "reasoning_tokens"),
+        total=total if type(total) is int else prompt + completion,
+    )
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """The usage object for a client. A detail that no vendor reported is left out rather than guessed."""
+    details: dict[str, int] = {"cached_tokens": usage.cache_read}
+    if usage.cache_write:
+        details["cache_write_tokens"] = usage.cache_write
+    written: dict[str, Any] = {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total or usage.input + usage.output,
+        "prompt_tokens_details": details,
+    }
+    if usage.reasoning:
+        written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return written
+
+
+def _count(details: object, field: str) -> int:
+    count = details.get(field) if isinstance(details, dict) else None
+    return count if type(count) is int else 0
