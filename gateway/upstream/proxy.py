@@ -89,7 +89,7 @@ def _loopback(host: str) -> bool:
 
 def _matches(entry: str, origin: Origin) -> bool:
     name, colon, port = entry.rpartition(":")
-    if colon and port.isdecimal() and ":" not in name.strip("[]"):
+    if colon and port.isdecimal() and (":" not in name or name.endswith("]")):  # else an IPv6 address
         if int(port) != origin.port:
             return False
         entry = name

@@ -33,7 +33,7 @@ async def serve() -> AsyncIterator[Serve]:
                 tasks.discard(task)
                 writer.close()
 
-        server = await asyncio.start_server(connected, host, 0, ssl=tls)
+        server = await asyncio.start_server(connected, host, 0, ssl=tls, backlog=500)
         servers.append(server)
         return Origin("https" if tls else "http", host, server.sockets[0].getsockname()[1])
 

@@ -34,7 +34,7 @@ class Recorder:
         self.words: list[str] = []
         self.status = 0
         self.headers: Mapping[str, str] = {}
-        self.data = b""
+        self.data = bytearray()
         self.fault: Fault | None = None
         self.over = asyncio.Event()
         self.transfer: Transfer | None = None
