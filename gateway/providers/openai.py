@@ -1,0 +1,102 @@
+"""OpenAI: how to reach it, and what its failures mean.
+
+Errors are told apart by status and code, never by their text. Sources: the error codes page of the API documentation, and
+openai-python, _exceptions.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gateway.dialects.openai_chat import OPENAI_CHAT
+from gateway.dialects.openai_chat_faults import KINDS, kind_of
+from gateway.errors import Fault, FaultKind, Next
+from gateway.providers.answers import code_of, error_object, redact, retry_after_s, words
+from gateway.types import Failed, ProviderHalf
+
+_FAMILY = re.compile(r"(?:gpt-|chatgpt-|text-embedding-|o\d)")
+_NEXT: dict[FaultKind, Next] = {
+    "bad_request": Next.STOP,
+    "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
+    "auth": Next.OTHER,
+    "quota_exhausted": Next.OTHER,
+    "rate_limited": Next.OTHER,
+    "model_missing": Next.OTHER,
+}
+_BY_STATUS: dict[int, FaultKind] = {
+    401: "auth",
+    402: "quota_exhausted",
+    403: "auth",
+    408: "server_error",
+    409: "server_error",
+    429: "rate_limited",
+    503: "overloaded",
+    529: "overloaded",
+}
+# Where a status leaves room, the code decides: status -> the kinds that its codes may name.
+_BY_CODE: dict[int, frozenset[FaultKind]] = {
+    400: frozenset({"context_overflow", "model_missing"}),
+    403: frozenset({"quota_exhausted", "model_missing"}),
+    404: frozenset({"model_missing"}),
+    413: frozenset({"context_overflow"}),
+    429: frozenset({"quota_exhausted", "overloaded"}),
+    500: frozenset({"overloaded"}),
+    502: frozenset({"overloaded"}),
+}
+
+
+class OpenAI:
+    """types.Vendor for api.openai.com and for servers that imitate it closely."""
+
+    type = "openai"
+    base_url = "https://api.openai.com/v1"
+    dialect: ProviderHalf = OPENAI_CHAT
+
+    def path(self, model: str, stream: bool) -> str:
+        return "/chat/completions"
+
+    def headers(self, api_key: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {api_key}"), ("content-type", "application/json")]
+
+    def family(self, model: str) -> bool:
+        return _FAMILY.match(model) is not None
+
+    def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
+        """What an answer other than 2xx means. The body is kept only where it speaks of the client's own mistake."""
+        error = error_object(body)
+        kind = _kind(status, error)
+        client_error = kind in ("bad_request", "context_overflow")
+        message = redact(words(error.get("message")))
+        return Fault(
+            kind=kind,
+            next=_NEXT.get(kind, Next.SAME),
+            status=status,
+            safe_message=message if client_error else "",
+            log_message=message,
+            code=code_of(error),
+            param=words(error.get("param"))[:200] or None if client_error else None,
+            retry_after_s=retry_after_s(headers),
+            body=body if client_error and error else b"",
+        )
+
+    def stream_fault(self, failed: Failed) -> Fault:
+        """What an error inside a stream means. `failed.kind` was found by the dialect, from the same codes."""
+        kind: FaultKind = failed.kind if failed.kind in _STREAM_KINDS else "error_event"
+        message = redact(failed.message)
+        safe = message if kind in ("bad_request", "context_overflow") else ""
+        return Fault(
+            kind=kind, next=_NEXT.get(kind, Next.SAME), status=failed.status, safe_message=safe, log_message=message
+        )
+
+
+_STREAM_KINDS = frozenset({*KINDS.values(), "error_event", "bad_reply", "truncated"})
+
+
+def _kind(status: int, error: dict[str, Any]) -> FaultKind:
+    named = kind_of(error)
+    if named is not None and named in _BY_CODE.get(status, ()):
+        return named
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return "server_error" if status >= 500 or status < 400 else "bad_request"
