@@ -81,7 +81,7 @@ def _sampling(request: Request, abilities: Abilities, notes: Notes) -> Wire:
     if abilities.sampling != "ok":
         for name, value in given.items():
             if value != 1 or name == "top_k":
-                notes.drop(name, "sampling_ignored")
+                notes.drop(name, "sampling_unsupported")
         return {}
     if abilities.thinking_levels and (request.temperature is not None and request.temperature < LOOPING_BELOW):
         notes.warn("low_temperature_may_loop")

@@ -79,7 +79,7 @@ class _Contents:
                 self._add_user(
                     [{"text": f"<system-message>{text}</system-message>"} for text in _texts(message)], where
                 )
-                self._notes.warn("system_message_in_place")
+                self._notes.warn("system_message_inlined")
             case _:
                 self._add_user_message(message, where)
 

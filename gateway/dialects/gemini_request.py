@@ -105,14 +105,14 @@ def _google_fields(extra: Wire, notes: Notes) -> Wire:
         if name in SPELLINGS:
             fields[SPELLINGS[name]] = value
         else:
-            notes.drop(name, "unknown_field_dropped")
+            notes.drop(name, "unknown_field")
     nested = extra.get("extra_body")
     for group in (extra.get("google"), nested.get("google") if isinstance(nested, dict) else None):
         for name, value in group.items() if isinstance(group, dict) else ():
             if name in SPELLINGS:
                 fields[SPELLINGS[name]] = value
             else:
-                notes.drop(f"google.{name}", "unknown_field_dropped")
+                notes.drop(f"google.{name}", "unknown_field")
     return fields
 
 
@@ -137,8 +137,8 @@ def _add_modalities(config: Wire, request: Request) -> None:
 def _drop_the_rest(request: Request, notes: Notes) -> None:
     """What has no counterpart. Who the end user is stays with us without a word: it changes no answer."""
     if request.logit_bias:
-        notes.drop("logit_bias", "logit_bias_unsupported")
+        notes.drop("logit_bias")
     if request.verbosity is not None:
-        notes.drop("verbosity", "verbosity_unsupported")
+        notes.drop("verbosity")
     if request.metadata:
         notes.drop("metadata")

@@ -59,7 +59,7 @@ def test_what_the_model_ignores_or_refuses_is_left_out_aloud() -> None:
 
     assert made == {}
     assert notes.dropped == ["temperature", "top_k", "presence_penalty"]
-    assert notes.warnings == ["sampling_ignored", "penalties_unsupported"]
+    assert notes.warnings == ["sampling_unsupported", "penalties_unsupported"]
 
 
 def test_strictness_refuses_what_would_be_left_out() -> None:

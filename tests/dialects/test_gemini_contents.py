@@ -54,7 +54,7 @@ def test_a_later_system_message_stays_in_its_place() -> None:
 
     assert "systemInstruction" not in wire
     assert wire["contents"][2]["parts"] == [{"text": "<system-message>new rule</system-message>"}, {"text": "go"}]
-    assert notes.warnings == ["system_message_in_place"]
+    assert notes.warnings == ["system_message_inlined"]
 
 
 def test_a_request_of_system_messages_alone_still_says_something() -> None:
