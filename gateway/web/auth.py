@@ -201,7 +201,7 @@ class Authenticator:
         roles = _names(claims, auth.roles_claim) if auth.roles_claim in claims else frozenset({"user"})
         user = claims.get(auth.user_claim, "")
         # The user's name goes into logs: it must be a short text on one line.
-        if roles is None or not isinstance(user, str) or len(user) > _MAX_NAME_CHARS or not (user.isprintable()):
+        if roles is None or not isinstance(user, str) or len(user) > _MAX_NAME_CHARS or not user.isprintable():
             raise InvalidApiKey(f"The token's claims '{auth.user_claim}' and '{auth.roles_claim}' must be plain names.")
         return Principal(tenants, user, roles, "", expires_at)
 

@@ -129,6 +129,7 @@ def test_sound_costs_by_its_length():
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "plain words " * 9000}},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": 'a\\"b' * 9000}},
         {"type": "x", "source": {"type": "base64", "media_type": "application/octet-stream", "data": PICTURE}},
+        openai_image("data:image/png;base64," + "plain words " * 9000),
         {"type": "tool_call", "arguments": json.dumps({"url": f"data:image/png;base64,{PICTURE}"})},
     ],
 )

@@ -172,6 +172,17 @@ async def test_all_who_wait_share_one_fetch(issuer):
     assert issuer.fetches == 1
 
 
+async def test_who_asks_for_a_refresh_just_after_one_gets_none(issuer):
+    jwks = issuer.jwks()
+    await jwks.refresh()
+    issuer.now = 29.0
+    await jwks.refresh()
+    assert issuer.fetches == 1
+    issuer.now = 30.0
+    await jwks.refresh()
+    assert issuer.fetches == 2
+
+
 async def test_while_the_issuer_is_slow_everybody_else_is_served(issuer):
     gate = issuer.gate()
     issuer.open.clear()
