@@ -82,23 +82,23 @@ def ceiling(reserved: int, context: int | None, max_output: int | None) -> int:
 
 
 def suspect(usage_total: object, reserved: int, context: int | None, max_output: int | None) -> bool:
-    """Whether a reported total cannot be true: missing, no number, negative, or above `ceiling`."""
-    return bounded(usage_total, 0, reserved, context, max_output)[1]
+    """Whether a reported total cannot be true: missing, no number, not above zero, or above `ceiling`."""
+    return _count(usage_total) is None or bounded(usage_total, 0, reserved, context, max_output) != usage_total
 
 
-def bounded(
-    usage_total: object, estimate: int, reserved: int, context: int | None, max_output: int | None
-) -> tuple[int, bool]:
-    """The tokens to settle, and whether the report was suspect: then the estimate, or the ceiling for one that is too high."""
-    if not isinstance(usage_total, int | float) or not _is_count(usage_total):
-        return estimate, True
-    most = ceiling(reserved, context, max_output)
-    return (most, True) if usage_total > most else (int(usage_total), False)
+def bounded(usage_total: object, estimate: int, reserved: int, context: int | None, max_output: int | None) -> int:
+    """The tokens to settle: what was reported, but at most `ceiling`, and `estimate` where the report is no number of tokens."""
+    count = _count(usage_total)
+    return estimate if count is None else min(count, ceiling(reserved, context, max_output))
 
 
-def _is_count(number: float) -> bool:
-    # An int may be too large for isfinite; it is finite all the same. And True is no number of tokens.
-    return not isinstance(number, bool) and (isinstance(number, int) or isfinite(number)) and number >= 0
+def _count(reported: object) -> int | None:
+    """A number of tokens, None for anything else. Zero is none: whoever answers has read something."""
+    if isinstance(reported, bool) or not isinstance(reported, int | float):
+        return None
+    if isinstance(reported, float) and not isfinite(reported):
+        return None
+    return int(reported) if reported > 0 else None
 
 
 def _data_urls(body: bytes, image_tokens: int) -> Iterator[_Run]:

@@ -185,18 +185,19 @@ def test_the_most_a_provider_is_believed():
     assert ceiling(1000, None, None) == 4000
 
 
-@pytest.mark.parametrize("total", [None, "12", True, -1, float("nan"), float("inf"), [], {}])
+@pytest.mark.parametrize("total", [None, "12", True, -1, 0, float("nan"), float("inf"), float("-inf"), [], {}])
 def test_a_report_that_is_no_number_of_tokens_is_replaced_by_the_estimate(total):
     assert suspect(total, 100, 1000, 100)
-    assert bounded(total, 77, 100, 1000, 100) == (77, True)
+    assert bounded(total, 77, 100, 1000, 100) == 77
 
 
-def test_an_absurd_report_is_replaced_by_the_bound():
-    assert bounded(1101, 77, 100, 1000, 100) == (1100, True)
-    assert bounded(10**400, 77, 100, 1000, 100) == (1100, True)
+@pytest.mark.parametrize("total", [1101, 1e300, 10**400])
+def test_an_absurd_report_is_replaced_by_the_bound(total):
+    assert suspect(total, 100, 1000, 100)
+    assert bounded(total, 77, 100, 1000, 100) == 1100
 
 
-@pytest.mark.parametrize("total", [0, 1, 400, 1100, 12.0])
+@pytest.mark.parametrize("total", [1, 400, 1100, 12.0])
 def test_a_plausible_report_is_taken_as_it_is_even_above_the_reservation(total):
     assert not suspect(total, 100, 1000, 100)
-    assert bounded(total, 77, 100, 1000, 100) == (int(total), False)
+    assert bounded(total, 77, 100, 1000, 100) == total
