@@ -37,7 +37,6 @@ Block = dict[str, Any]
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF_MAGIC = "JVBER"  # base64 of "%PDF-"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -141,11 +140,16 @@ def assistant_block(part: Part, box: Toolbox, notes: Notes) -> Block | None:
     if isinstance(part, ToolCall):
         return call_block(part, box, notes)
     if isinstance(part, Reasoning):
-        block = own(part.opaque)
-        if block is None:
-            notes.warn("reasoning_not_replayed")
-        return block
+        return _thought(part, notes)
     return own(part.opaque) if isinstance(part, VendorBlock) else None
+
+
+def _thought(part: Reasoning, notes: Notes) -> Block | None:
+    block = own(part.opaque)
+    if block is None or (block.get("type") == "thinking" and not block.get("signature")):
+        notes.warn("reasoning_not_replayed")
+        return None
+    return block
 
 
 def call_block(call: ToolCall, box: Toolbox, notes: Notes) -> Block:
@@ -153,7 +157,7 @@ def call_block(call: ToolCall, box: Toolbox, notes: Notes) -> Block:
     if shape == "custom":
         input_: Any = {"input": call.arguments}
     elif shape == "value":
-        input_ = {"value": _value(call.arguments, notes)}
+        input_ = {"value": _value(call.arguments) or call.arguments}
     else:
         input_ = arguments_object(call.arguments, notes)
     return {"type": "tool_use", "id": legal_id(call.id), "name": box.alias(call.name), "input": input_}
@@ -166,25 +170,19 @@ def arguments_object(arguments: str, notes: Notes) -> Any:
     """
     if not arguments.strip():
         return {}
-    try:
-        _OBJECT.decode(arguments)
-    except msgspec.ValidationError:
-        return {"value": _value(arguments, notes)}
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _raw(arguments, notes)
-    return msgspec.Raw(arguments)
+    value = _value(arguments)
+    if value is None:
+        notes.warn("tool_arguments_unparsable")
+        return {"_raw_arguments": arguments}
+    return value if arguments.lstrip().startswith("{") else {"value": value}
 
 
-def _value(arguments: str, notes: Notes) -> Any:
+def _value(arguments: str) -> msgspec.Raw | None:
+    """The arguments' own bytes, once they are proven to be one JSON value; None otherwise."""
     try:
         return _VALUE.decode(arguments)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _raw(arguments, notes)
-
-
-def _raw(arguments: str, notes: Notes) -> Any:
-    notes.warn("tool_arguments_unparsable")
-    return {"_raw_arguments": arguments}
+        return None
 
 
 def legal_id(id_: str) -> str:

@@ -28,6 +28,7 @@ from gateway.types import (
     ToolCall,
     ToolResult,
     Unsupported,
+    VendorBlock,
 )
 
 EMPTY = "(empty)"
@@ -165,31 +166,32 @@ class _Turns:
 
     def _assistant(self, message: Message, place: str) -> None:
         blocks = [block for j, part in enumerate(message.parts) for block in self._said(part, f"{place}.content[{j}]")]
-        calls = [legal_id(part.id) for part in message.parts if isinstance(part, ToolCall)]
-        if not blocks:
-            return
-        if self._open == "assistant":
-            self._settle_calls(place)
-        self._turn("assistant", place)
-        self._blocks += blocks
-        self._calls.update(dict.fromkeys(calls))
+        shown = [block for j, part in enumerate(message.parts) for block in self._shown(part, f"{place}.content[{j}]")]
+        if blocks:
+            if self._open == "assistant":
+                self._settle_calls(place)
+            self._turn("assistant", place)
+            self._blocks += blocks
+            calls = [legal_id(part.id) for part in message.parts if isinstance(part, ToolCall)]
+            self._calls.update(dict.fromkeys(calls))
+        self._carried += shown
 
     def _said(self, part: Part, place: str) -> Iterator[Block]:
         if isinstance(part, Reasoning) and not self._replay:
             return
-        if isinstance(part, Image | Document | Audio):
-            self._carry(part, place)
-            return
+        if isinstance(part, VendorBlock) and part.opaque.kind == "audio":
+            raise Unsupported(place, "an earlier spoken answer cannot be sent to this provider", "unsupported_content")
         block = assistant_block(part, self._box, self._notes)
         if block is not None:
             self.replayed = self.replayed or block["type"] in THOUGHTS
             yield block
 
-    def _carry(self, part: Image | Document | Audio, place: str) -> None:
-        block = content_block(part, place)
+    def _shown(self, part: Part, place: str) -> Iterator[Block]:
+        """What only a user may show: it goes to the next user turn."""
+        block = content_block(part, place) if isinstance(part, Image | Document | Audio) else None
         if block is not None:
-            self._carried.append(block)
             self._notes.warn("assistant_content_moved")
+            yield block
 
     def _settle_calls(self, place: str) -> None:
         """An answer's calls must be answered before anybody else speaks."""
