@@ -34,14 +34,10 @@ class Dialer:
         """A connection to `origin`, its protocol made by `make`. Raises DialFailed."""
         try:
             tls = self._context(origin) if origin.scheme == "https" else None
-            sock = await self._socket(origin, proxy)
-            try:
-                _, protocol = await self._loop.create_connection(
-                    make, sock=sock, ssl=tls, server_hostname=origin.host if tls else None
-                )
-            except BaseException:
-                sock.close()
-                raise
+            sock = await self._socket(origin, proxy)  # from here on create_connection's, to close it too
+            _, protocol = await self._loop.create_connection(
+                make, sock=sock, ssl=tls, server_hostname=origin.host if tls else None
+            )
         except (OSError, UnicodeError) as error:
             raise DialFailed(str(error) or type(error).__name__) from error
         return protocol

@@ -71,7 +71,7 @@ class Reader:
         except httptools.HttpParserError as error:
             if not self._ended:
                 raise _cause(error) from None
-            self.reusable = False
+            self.reusable = False  # a parser that failed never reads again
         if self._ended:
             return True
         if self._framing > MAX_HEAD_BYTES:

@@ -77,11 +77,21 @@ async def test_when_all_refuse_the_first_refusal_is_told() -> None:
         await race([SIX[0], FOUR[0]], network.connect, 0.01)
 
 
-async def test_who_comes_in_second_is_closed() -> None:
-    network = Network({SIX[0]: 0.02, FOUR[0]: 0.01})
-    await race([SIX[0], FOUR[0]], network.connect, 0.0)
-    await asyncio.sleep(0.05)
-    assert len(network.open()) == 1
+async def test_who_comes_in_second_in_the_same_moment_is_closed() -> None:
+    network = Network({SIX[0]: 0.0, FOUR[0]: 0.0})
+    moment = asyncio.Event()
+
+    async def connect(address: Address) -> socket.socket:
+        await moment.wait()
+        return await network.connect(address)
+
+    running = asyncio.ensure_future(race([SIX[0], FOUR[0]], connect, 0.0))
+    await asyncio.sleep(0.02)
+    moment.set()
+    won = await running
+    await asyncio.sleep(0)
+    assert len(network.sockets) == 2
+    assert [network.sockets[address] for address in network.open()] == [won]
     network.close()
 
 
