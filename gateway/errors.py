@@ -91,6 +91,12 @@ class GatewayError(Exception):
         self.body = body  # a vendor's error body to relay as it is, to a client of the same dialect
         self.request_id = ""
 
+    def identify(self, request_id: str) -> None:
+        """Say in the message which request this was, so that a user's report leads to the log line."""
+        if not self.request_id:
+            self.request_id = request_id
+            self.message = f"{self.message} (request id: {request_id})"
+
 
 class InvalidRequest(GatewayError):
     status, type, code = 400, "invalid_request_error", "invalid_request"

@@ -10,7 +10,7 @@ Rule 3: lists keep the order of the wire. Translation only appends, so that turn
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Raw, Struct, field
 
@@ -539,8 +539,11 @@ class ProviderHalf(Protocol):
         ...
 
 
+@runtime_checkable
 class Passthrough(Protocol):
     """What a dialect offers when client and provider both speak it: bytes stay bytes."""
+
+    name: str
 
     def change(self, body: bytes, peek: Peek, change: Change) -> bytes:
         """The body with only the named places changed: key order, number spelling and white space stay."""

@@ -1,0 +1,53 @@
+# make run     a running gateway with simulated providers, two minutes after cloning
+# make test    every test, with all that they need
+# make check   formatting, lint, types and the fast tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP_RUN := $(VENV)/.run-installed
+STAMP_TEST := $(VENV)/.test-installed
+
+.PHONY: run test check lock generate clean
+
+run: $(STAMP_RUN)
+	$(BIN)/gateway demo
+
+test: $(STAMP_TEST)
+	scripts/test-system-packages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -p no:cacheprovider
+
+check: $(STAMP_TEST)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -p no:cacheprovider tests/core tests/dialects tests/config tests/test_house.py
+
+# Pip itself is kept as the interpreter brings it: it only installs what the lock files name, by hash.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP_RUN): requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(STAMP_TEST): requirements-test.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@ $(STAMP_RUN)
+
+# Lock files carry hashes and no addresses.
+lock: $(STAMP_TEST)
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --extra build --output-file requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --extra build --extra test --output-file requirements-test.txt pyproject.toml
+
+# The files that are made of the code: the schema and the reference of the configuration.
+generate: $(STAMP_TEST)
+	$(BIN)/gateway schema > config/gateway.schema.json
+	$(BIN)/python -m gateway.config.reference > docs/configuration.md
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules

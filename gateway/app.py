@@ -1,0 +1,252 @@
+"""COMPOSITION ROOT: builds every part from the configuration and wires them. The only file that sees the whole Config.
+
+Gateway      the parts of one process: store, upstream, pipeline, doors; start, reload, drain, stop
+load_routes  a configuration to routing tables
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import yaml
+from aiohttp import web
+
+from gateway import __version__, telemetry
+from gateway.alerting import Webhooks
+from gateway.core.catalogue import Catalogue, catalogue_from
+from gateway.core.ledger_commands import Orphan
+from gateway.core.ledger_views import Alert, Refused
+from gateway.core.routing import Router, Served
+from gateway.deployment import Deployment
+from gateway.logs import LogWriter
+from gateway.pipeline import Pipeline
+from gateway.providers import PROVIDERS
+from gateway.recorder import Recorder
+from gateway.routes import Routes
+from gateway.settings import Config, Quota
+from gateway.stores.keeper import Keeper, KeeperEvent
+from gateway.stores.open import open_store
+from gateway.stores.pump import StoreLost
+from gateway.tasks import Tasks
+from gateway.upstream import Origin, Tuning, Upstream
+from gateway.web.auth import Authenticator
+from gateway.web.door import Door
+from gateway.web.handlers import Handlers
+from gateway.web.jwks import Jwks, open_jwks
+from gateway.web.probes import Probes
+from gateway.web.relay import OpenStreams
+from gateway.web.socketio import SocketIoDoor
+from gateway.web.views import Views
+from gateway.web.websocket import WebSocketDoor
+
+MAX_HEADER_BYTES = 16 * 1024
+
+
+def read_catalogue() -> Catalogue:
+    """The model catalogue: beside the package in an installed wheel, in config/ in a checkout."""
+    here = Path(__file__).parent
+    for path in (here / "config" / "models.yaml", here.parent / "config" / "models.yaml"):
+        if path.exists():
+            return catalogue_from(yaml.safe_load(path.read_text()))
+    raise FileNotFoundError("models.yaml is missing from this installation")
+
+
+def load_routes(config: Config, catalogue: Catalogue) -> Routes:
+    """The routing tables of a configuration."""
+    deployments = {}
+    for name, section in config.providers.items():
+        vendor = PROVIDERS[section.type]
+        address = Origin.from_url(section.base_url or vendor.base_url)
+        deployments[name] = Deployment(
+            name, section, vendor, address, config.breaker, config.fallback.retry_budget_percent
+        )
+    served = [
+        Served(name, d.settings.default_model, d.settings.priority, d.settings.models, d.vendor.family)
+        for name, d in deployments.items()
+    ]
+    router = Router(served, config.models, across_providers=config.fallback.across_providers)
+    return Routes(router, deployments, config.tenants, config.fallback, config.translation, catalogue)
+
+
+class Limits:
+    """Which quota a scope has: what the keeper asks. Unlisted tenants have that of `default`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def __call__(self, scope: str) -> Quota:
+        kind, _, name = scope.partition(":")
+        if kind == "provider":
+            provider = self._config.providers.get(name)
+            return provider.quota if provider is not None else Quota()
+        tenant_name, _, provider_name = name.partition("/provider:")
+        tenant = self._config.tenants.get(tenant_name) or self._config.tenants.get("default")
+        if tenant is None:
+            return Quota()
+        return tenant.provider_quota.get(provider_name, Quota()) if provider_name else tenant.quota
+
+
+class Gateway:
+    """One process. `start` opens the store and begins to serve `sock`; `drain` and `stop` end it in order."""
+
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], log: LogWriter, registry: telemetry.Registry
+    ) -> None:
+        self.config = config
+        self.registry = registry
+        self.log = log
+        self.draining = False
+        self.tasks = Tasks(log, registry)
+        self._catalogue = read_catalogue()
+        recorder = Recorder(registry, log, time.monotonic)
+        self.store_lost = False
+        self.keeper = Keeper(open_store(config.store.url), Limits(config), config.alerts, on_event=self._heard)
+        self.upstream = Upstream(Tuning(), environ=environ)
+        self.pipeline = Pipeline(load_routes(config, self._catalogue), self.upstream, self.keeper, recorder)
+        self.streams = OpenStreams(recorder.streams, time.monotonic)
+        self._jwks = self._open_jwks(config)
+        self.authenticator = Authenticator(config.auth, self._jwks)
+        views = Views(self.pipeline, time.time())
+        probes = Probes(self.not_ready, self.metrics)
+        self.handlers = Handlers(
+            self.pipeline, self.authenticator, views, probes, self.streams, config.server.max_in_flight
+        )
+        if config.admin.metrics_public:
+            self.handlers.open_metrics()
+        self.sockets = WebSocketDoor(self.handlers)
+        self.socketio = SocketIoDoor(self.handlers)
+        self.webhooks = Webhooks(self.keeper, config.alerts, log)
+        self._runner: web.AppRunner | None = None
+        registry.cell("gateway_build_info", __version__).value = 1
+        registry.sample(self._gauges)
+
+    # ------------------------------------------------------------ life
+
+    async def start(self, sock: socket.socket) -> None:
+        """Open the store, then serve. Raises StoreUnusable or StoreDown."""
+        await self.keeper.start()
+        self.tasks.every(1.0, "stream sweep", self.streams.sweep)
+        self.tasks.every(5.0, "webhooks", self.webhooks.deliver)
+        runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            handler_cancellation=True,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            keepalive_timeout=75,
+            shutdown_timeout=5,
+        )
+        await runner.setup()
+        self._runner = runner
+        await web.SockSite(runner, sock).start()
+
+    async def drain(self) -> None:
+        """Stop accepting, let what runs end, up to drain_s; then end it with an error the client sees."""
+        self.draining = True
+        if self._runner is not None:
+            for site in list(self._runner.sites):
+                await site.stop()
+        ends_at = time.monotonic() + self.config.server.drain_s
+        in_flight = self.pipeline.recorder.in_flight
+        while in_flight.value and time.monotonic() < ends_at:
+            await asyncio.sleep(0.05)
+        self.pipeline.stop_all()
+        await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """Close the doors, settle, flush, close the store."""
+        await self.sockets.close()
+        await self.socketio.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.tasks.close()
+        await self.upstream.close()
+        await self.webhooks.close()
+        for keys in self._jwks.values():
+            await keys.close()
+        await self.keeper.close()
+
+    async def reload(self, config: Config) -> None:
+        """Swap to a configuration that has been checked. What cannot change in a running process is said in the log."""
+        routes = load_routes(config, self._catalogue)
+        routes.take_over(self.pipeline.routes)
+        old, self._jwks = self._jwks, self._open_jwks(config)
+        self.keeper.set_limits(Limits(config))
+        self.keeper.set_alerts(config.alerts)
+        self.webhooks.settings = config.alerts
+        self.handlers.authenticator = Authenticator(config.auth, self._jwks)
+        self.pipeline.routes = routes
+        fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
+        if fixed:
+            self.log.event("warning", "reload_needs_restart", sections=fixed)
+        self.config = config
+        for keys in old.values():
+            await keys.close()
+
+    # ------------------------------------------------------------ what others ask
+
+    def not_ready(self) -> str:
+        """Why new calls should go elsewhere; "" when they may come."""
+        if self.draining:
+            return "stopping"
+        return "the quota store does not answer" if self.store_lost else ""
+
+    async def metrics(self) -> bytes:
+        return telemetry.exposition([self.registry.snapshot()])
+
+    def _application(self) -> web.Application:
+        app = web.Application(client_max_size=2**62)  # the exchange has the limit, in the surface's own error shape
+        app.router.add_get("/api/v1/{tenant}/ai/stream", self.sockets)
+        app.router.add_get("/api/v1/{tenant}/ai/v1/stream", self.sockets)
+        app.router.add_get("/v1/stream", self.sockets)
+        self.socketio.attach(app)
+        door = Door(self.handlers, int(self.config.server.max_body_mb * 1_000_000))
+        app.router.add_route("*", "/{path:.*}", door)
+        return app
+
+    def _gauges(self) -> list[tuple[str, telemetry.Labels, float]]:
+        now = time.monotonic()
+        states = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
+        found: list[tuple[str, telemetry.Labels, float]] = [
+            ("gateway_breaker_state", (name,), states[d.breaker.state(now)])
+            for name, d in self.pipeline.routes.deployments.items()
+        ]
+        for account in self.keeper.accounts([*self._scopes(), "*"]):
+            scope = account.scope
+            tenant = scope.removeprefix("tenant:").partition("/")[0] if scope.startswith("tenant:") else ""
+            if tenant and tenant not in self.config.tenants:
+                continue  # label values come from the configuration only
+            found.append(("gateway_quota_used_tokens", (scope, account.window), float(account.used)))
+            if account.limit is not None:
+                found.append(("gateway_quota_limit_tokens", (scope, account.window), float(account.limit)))
+        return found
+
+    def _scopes(self) -> list[str]:
+        return [f"provider:{name}" for name in self.config.providers] + [
+            f"tenant:{name}" for name in self.config.tenants
+        ]
+
+    def _heard(self, event: KeeperEvent) -> None:
+        """What the quotas have to tell: alerts, refusals, the store going and coming back."""
+        if isinstance(event, Alert):
+            self.registry.count("gateway_alerts_total", event.level)
+            self.log.event("warning", "quota_alert", **msgspec.to_builtins(event))
+        elif isinstance(event, Refused):
+            tenant = event.scope.removeprefix("tenant:").partition("/")[0]
+            known = not event.scope.startswith("tenant:") or tenant in self.config.tenants
+            self.registry.count("gateway_quota_refusals_total", event.scope if known else "other", event.reason)
+        elif isinstance(event, Orphan):
+            self.log.event(
+                "warning", "lease_orphaned", scope=event.key.scope, period=event.key.period, tokens=event.amount
+            )
+        else:
+            self.store_lost = isinstance(event, StoreLost)
+            self.log.event("error" if self.store_lost else "info", "store_lost" if self.store_lost else "store_back")
+
+    def _open_jwks(self, config: Config) -> dict[str, Jwks]:
+        return open_jwks(config.auth, report=lambda message: self.log.event("warning", "jwks", message=message))

@@ -1,0 +1,343 @@
+"""One try at one provider: the sink of an upstream transfer, for whole answers and for streams.
+
+Rule 1: nothing reaches the client before the first content event. Until then an error, an empty answer or a cut is a
+`Result` with a fault and the pipeline goes on to the next candidate; nobody saw anything.
+Rule 2: after that the attempt talks to the outlet itself, chunk by chunk, without a task or a queue in between.
+Rule 3: a future tells the pipeline how it ended, exactly once; late callbacks change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from gateway.call import Outlet, Result, Trail
+from gateway.core.sse import LineTooLong
+from gateway.errors import Fault, Next
+from gateway.types import BadReply, Ended, Event, Failed, Finished, Passthrough, StreamReader, UsageSeen, Vendor
+
+MAX_ERROR_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+GONE = Fault(kind="gone", next=Next.STOP)
+
+
+class Transfer(Protocol):
+    sent: bool
+
+    def cancel(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Attempt:
+    """What both kinds share: the head, error bodies, the one end. Implements the transport's Sink."""
+
+    def __init__(self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float]) -> None:
+        self.done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.status = 0
+        self.result = Result()
+        self.transfer: Transfer | None = None
+        self._vendor = vendor
+        self._outlet = outlet
+        self._trail = trail
+        self._clock = clock
+        self._headers: Mapping[str, str] = {}
+        self._body: list[bytes] = []
+        self._size = 0
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status = status
+        self._headers = headers
+
+    def on_data(self, data: bytes) -> None:
+        self._collect(data, MAX_ANSWER_BYTES if self.status == 200 else MAX_ERROR_BYTES)
+
+    def on_end(self) -> None:
+        if 200 <= self.status < 300:
+            self._whole(b"".join(self._body))
+        else:
+            self._finish(self._vendor.fault(self.status, dict(self._headers), b"".join(self._body)))
+
+    def on_fault(self, fault: Fault) -> None:
+        self._finish(fault)
+
+    def client_left(self) -> None:
+        self.stop(GONE)
+
+    def stop(self, fault: Fault) -> None:
+        """End from our side: the client left, the deadline passed, the gateway stops."""
+        if not self.done.done():
+            if self.transfer is not None:
+                self.transfer.cancel()
+            self._finish(fault)
+
+    def abandon(self) -> Result:
+        """The waiting task was cancelled: stop the transfer and tell what is known of it, as for a client that left."""
+        self.done.cancel()
+        if self.transfer is not None:
+            self.transfer.cancel()
+        self._conclude(GONE)
+        return self.result
+
+    def _whole(self, body: bytes) -> None:
+        raise NotImplementedError
+
+    def _collect(self, data: bytes, limit: int) -> None:
+        self._size += len(data)
+        if self._size <= limit:
+            self._body.append(data)
+        elif self.status == 200:
+            self.stop(bad_reply(f"an answer of more than {limit} bytes"))
+
+    def _finish(self, fault: Fault | None) -> None:
+        if not self.done.done():
+            self._conclude(fault)
+            self.done.set_result(self.result)
+
+    def _conclude(self, fault: Fault | None) -> None:
+        self.result.fault = fault
+        self.result.sent = self.transfer is not None and self.transfer.sent
+
+
+class WholeAnswer(Attempt):
+    """A call without streaming, relayed (same dialect) or translated."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        outlet: Outlet,
+        trail: Trail,
+        clock: Callable[[], float],
+        passthrough: Passthrough | None,
+        undo: object,
+    ) -> None:
+        super().__init__(vendor, outlet, trail, clock)
+        self._passthrough = passthrough
+        self._undo = undo
+        self.deliver: Callable[[], None] | None = (
+            None  # gives the client its answer; called by the pipeline after settling
+        )
+
+    def _whole(self, body: bytes) -> None:
+        try:
+            empty = self._relay(body) if self._passthrough is not None else self._translate(body)
+        except BadReply as bad:
+            self._finish(error_inside(self._vendor, self.status, body) or bad_reply(str(bad)))
+            return
+        self._finish(Fault(kind="empty", next=Next.SAME, status=self.status) if empty else None)
+
+    def _relay(self, body: bytes) -> bool:
+        assert self._passthrough is not None
+        glance = self._passthrough.glance(body)
+        self.result.usage = glance.usage
+        self.result.output_bytes = len(body)
+        self.deliver = lambda: self._outlet.raw_answer(self._trail, body)
+        return glance.empty
+
+    def _translate(self, body: bytes) -> bool:
+        reply = self._vendor.dialect.read_reply(body, self._undo)
+        self.result.usage = reply.usage
+        self.result.output_bytes = len(body)
+        self.deliver = lambda: self._outlet.reply(self._trail, reply)
+        return all(not c.parts and c.finish in ("stop", None) for c in reply.choices)
+
+
+class Stream(Attempt):
+    """What the two kinds of stream share: the commit, and how a stream may end."""
+
+    committed = False
+    on_commit: Callable[[], None] | None = None  # told when content begins: a probe need not last as long as its stream
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        super().on_head(status, headers)
+        self._streaming = status == 200 and "event-stream" in headers.get("content-type", "")
+
+    def on_data(self, data: bytes) -> None:
+        if not self._streaming:
+            super().on_data(data)
+            return
+        try:
+            self._chunk(data)
+        except (BadReply, LineTooLong) as bad:
+            self._break(bad_reply(str(bad)))
+
+    def on_end(self) -> None:
+        if not self._streaming:
+            super().on_end()
+        elif not self.done.done():
+            self._eof()
+
+    def on_fault(self, fault: Fault) -> None:
+        if self.committed and self._complete():
+            self._finish(None)  # the vendor said its end; how the connection closed afterwards changes nothing
+        else:
+            self._break(fault)
+
+    def _complete(self) -> bool:
+        raise NotImplementedError
+
+    def stop(self, fault: Fault) -> None:
+        if not self.done.done():
+            self._break(fault)
+
+    def _chunk(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _eof(self) -> None:
+        raise NotImplementedError
+
+    def _whole(self, body: bytes) -> None:
+        # 200 without an event stream: an error object, a page of HTML, or a vendor that forgot to stream.
+        self._finish(error_inside(self._vendor, self.status, body) or bad_reply("no event stream in a 200 answer"))
+
+    def _commit(self) -> None:
+        assert self.transfer is not None
+        self.committed = self.result.committed = True
+        self._trail.first_content_at = self._clock()
+        if self.on_commit is not None:
+            self.on_commit()
+        self._outlet.begin(self._trail, self.transfer)
+
+    def _break(self, fault: Fault) -> None:
+        """End with a fault. After content the pipeline tells the client so; before it, it tries the next candidate."""
+        if not self.done.done():
+            if self.transfer is not None:
+                self.transfer.cancel()
+            self._finish(fault)
+
+
+class RelayedStream(Stream):
+    """Client and provider speak the same dialect: bytes go through as they arrive, a tap reads beside them."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        outlet: Outlet,
+        trail: Trail,
+        clock: Callable[[], float],
+        passthrough: Passthrough,
+        swallow_usage: bool,
+    ) -> None:
+        super().__init__(vendor, outlet, trail, clock)
+        self._tap = passthrough.tap(swallow_usage)
+        self._held: list[bytes] = []
+
+    def _chunk(self, data: bytes) -> None:
+        tap = self._tap
+        out = tap.feed(data)
+        if self.committed:
+            if out:
+                self._outlet.raw(out)
+        else:
+            self._held.append(out)
+            if tap.content and not tap.failed:
+                self._commit()
+                self._outlet.raw(b"".join(self._held))
+                self._held.clear()
+        if tap.failed is not None:
+            self._break(self._vendor.stream_fault(tap.failed))
+
+    def _complete(self) -> bool:
+        return self._tap.ended
+
+    def _eof(self) -> None:
+        if not self._tap.ended:
+            self._break(truncated())
+        elif not self.committed:
+            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
+        else:
+            self._finish(None)
+
+    def _conclude(self, fault: Fault | None) -> None:
+        self.result.usage = self._tap.usage
+        self.result.output_bytes = self._tap.output_bytes
+        super()._conclude(fault)
+
+
+class TranslatedStream(Stream):
+    """Upstream bytes to events to the client's bytes: one parse and one render per event."""
+
+    def __init__(self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float], undo: object) -> None:
+        super().__init__(vendor, outlet, trail, clock)
+        self._reader: StreamReader = vendor.dialect.reader(undo)
+        self._held: list[Event] = []
+        self._ended = False
+
+    def _chunk(self, data: bytes) -> None:
+        events = self._reader.feed(data)
+        if events:
+            self._take(events)
+
+    def _complete(self) -> bool:
+        return self._ended
+
+    def _eof(self) -> None:
+        self._take(self._reader.eof())
+        if self.done.done():
+            return
+        if not self._ended:
+            self._break(truncated())
+        elif not self.committed:
+            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
+        else:
+            self._finish(None)
+
+    def _take(self, events: list[Event]) -> None:
+        content = False
+        for at, event in enumerate(events):
+            kind = type(event)
+            if event.content:
+                content = True
+                self.result.output_bytes += _size(event)
+            elif kind is UsageSeen:
+                self.result.usage = event.usage  # type: ignore[union-attr]
+            elif kind is Failed:
+                self._give(events[:at], content)
+                self._break(self._vendor.stream_fault(event))  # type: ignore[arg-type]
+                return
+            elif kind is Ended:
+                self._ended = True
+            elif kind is Finished and event.reason in ("length", "content_filter"):  # type: ignore[union-attr]
+                content = True  # an empty answer that says why it is empty is an answer
+        self._give(events, content)
+
+    def _give(self, events: list[Event], content: bool) -> None:
+        if self.committed:
+            self._outlet.events(events)
+        elif content:
+            self._commit()
+            self._outlet.events([*self._held, *events])
+            self._held.clear()
+        else:
+            self._held.extend(events)
+
+
+def _size(event: Event) -> int:
+    text = getattr(event, "text", None) or getattr(event, "arguments", None)
+    return len(text.encode()) if isinstance(text, str) and not text.isascii() else len(text or "")
+
+
+def bad_reply(log_message: str) -> Fault:
+    return Fault(kind="bad_reply", next=Next.SAME, log_message=log_message)
+
+
+def truncated() -> Fault:
+    return Fault(kind="truncated", next=Next.SAME, log_message="the stream ended without the vendor's ending")
+
+
+def error_inside(vendor: Vendor, status: int, body: bytes) -> Fault | None:
+    """A 200 whose body is an error object counts as what the object says, not as an answer."""
+    start = body[:4096].lstrip()
+    if not start.startswith((b"{", b"[")) or b'"error"' not in start:
+        return None
+    fault = vendor.fault(500, {}, body)
+    return Fault(
+        kind="error_event" if fault.kind in ("server_error", "bad_request") else fault.kind,
+        next=Next.SAME if fault.next is Next.STOP else fault.next,
+        status=status,
+        log_message=fault.log_message or fault.safe_message,
+        retry_after_s=fault.retry_after_s,
+    )

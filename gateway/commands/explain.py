@@ -1,0 +1,48 @@
+"""`gateway explain`: who would be called for a model, in which order, and why; from the configuration alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from gateway.app import load_routes, read_catalogue
+from gateway.commands.failing import CommandError
+from gateway.config import load
+from gateway.core.routing import UnknownModel, UnknownProvider
+
+
+def run(arguments: argparse.Namespace) -> int:
+    config = load(arguments.config, os.environ, allow_missing_provider_keys=True).config
+    routes = load_routes(config, read_catalogue())
+    tenant = routes.tenant(arguments.tenant)
+    if tenant is None:
+        raise CommandError(f"there is no tenant '{arguments.tenant}', and tenants.default.allow_unlisted is off", 2)
+    try:
+        plan = routes.router.plan(
+            arguments.model, providers=tenant.providers, models=tenant.models, preferred=arguments.provider
+        )
+    except UnknownModel as unknown:
+        near = f" Near: {', '.join(unknown.near)}." if unknown.near else ""
+        raise CommandError(f"nobody serves '{unknown.model}' for tenant '{arguments.tenant}'.{near}") from None
+    except UnknownProvider as unknown:
+        raise CommandError(f"no provider '{unknown.provider}'; there are {', '.join(unknown.known)}", 2) from None
+    usable = plan if config.fallback.enabled else plan[:1]
+    for at, candidate in enumerate(usable, 1):
+        note = (
+            ""
+            if at <= config.fallback.max_attempts
+            else f"  (only when others are skipped: max_attempts is {config.fallback.max_attempts})"
+        )
+        print(f"{at}. {candidate.provider}/{candidate.model}  {candidate.because}{note}")
+    for name in config.providers:
+        if name not in {c.provider for c in usable}:
+            print(f"-  {name}  {_why_not(name, tenant.providers, config.fallback.enabled)}")
+    return 0
+
+
+def _why_not(name: str, allowed: list[str] | None, fallback: bool) -> str:
+    if allowed is not None and name not in allowed:
+        return "not among the tenant's providers"
+    if not fallback:
+        return "fallback.enabled is off"
+    return "does not serve the model, or the tenant's models exclude its own"

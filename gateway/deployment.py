@@ -1,0 +1,128 @@
+"""A provider, ready to be called: its vendor, address, credentials, breaker and retry budget.
+
+Rule 1: the head of a request is built per credential, from the configuration alone; nothing a client sends chooses a host,
+a path or a credential. Rule 2: state that must survive a reload (breaker, cool-downs, budget) is taken over when the provider
+still points at the same place. Time is an argument, in monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from gateway import __version__, settings
+from gateway.core import retry
+from gateway.core.breaker import Breaker
+from gateway.core.retry import RetryBudget
+from gateway.errors import Fault
+from gateway.types import Vendor
+from gateway.upstream.request import Origin, head
+
+MAX_HEADS = 512
+# Whose rows of the catalogue describe an unknown model of this type.
+FAMILY = {"anthropic": "anthropic", "gemini": "gemini", "vertex": "gemini"}
+
+
+class Credential:
+    """One key of the operator's. `until` is when it may be used again; `bad` tells a refused key from a busy one."""
+
+    __slots__ = ("bad", "headers", "until")
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        self.headers = headers
+        self.until = 0.0
+        self.bad = False
+
+    def cool(self, until: float, *, bad: bool) -> None:
+        self.until = max(self.until, until)
+        self.bad = bad
+
+
+class Deployment:
+    """See the module. `scopes` name the provider's quota accounts, `tenant_scope(tenant)` the tenant's share of it."""
+
+    def __init__(
+        self,
+        name: str,
+        section: settings.Provider,
+        vendor: Vendor,
+        address: tuple[Origin, str],
+        breaker: settings.Breaker,
+        retry_budget_percent: float,
+    ) -> None:
+        self.name = name
+        self.settings = section
+        self.vendor = vendor
+        self.origin, self._prefix = address
+        self.breaker_settings = breaker
+        self.breaker = Breaker(breaker.failures, breaker.open_s, probe_lease_s=section.timeouts.total_s)
+        self.budget = RetryBudget(retry_budget_percent)
+        self.family = FAMILY.get(section.type, "openai")
+        self.scope = f"provider:{name}"
+        keys = section.api_keys or ([section.api_key] if section.api_key else [])
+        self.credentials = [Credential(vendor.headers(key.reveal())) for key in keys]
+        self._heads: dict[tuple[int, str, bool], bytes] = {}
+        self._next = 0
+
+    def take_over(self, old: Deployment) -> None:
+        """Keep what is known about the provider when a reload left its address and keys alone."""
+        if (old.origin, old._prefix) != (self.origin, self._prefix):
+            return
+        self.budget = old.budget
+        if old.breaker_settings == self.breaker_settings:
+            self.breaker = old.breaker
+        if [c.headers for c in old.credentials] == [c.headers for c in self.credentials]:
+            self.credentials = old.credentials
+
+    def scopes(self, tenant: str) -> tuple[str, str]:
+        return self.scope, f"tenant:{tenant}/{self.scope}"
+
+    def credential(self, now: float) -> int | None:
+        """The index of the next usable credential, in turn; None while all cool down."""
+        count = len(self.credentials)
+        if count == 1:
+            return 0 if self.credentials[0].until <= now else None
+        for step in range(count):
+            at = (self._next + step) % count
+            if self.credentials[at].until <= now:
+                self._next = at + 1
+                return at
+        return None
+
+    def judge(self, fault: Fault, ticket: int, credential: int, now: float) -> bool:
+        """Let breaker and credential draw their conclusions from a failed attempt. True when the breaker opened."""
+        effect = retry.EFFECT[fault.kind].breaker
+        opened = False
+        if effect == "failure":
+            opened = self.breaker.failure(ticket, now)
+        elif effect == "healthy":
+            self.breaker.success(ticket, now)
+        else:
+            self.breaker.neutral(ticket, now)
+        rest_s = retry.cooldown_s(fault)
+        if rest_s:
+            self.credentials[credential].cool(now + rest_s, bad=fault.kind == "auth")
+        return opened
+
+    def usable_at(self) -> float:
+        """When the first credential can be used again (monotonic seconds)."""
+        return min((c.until for c in self.credentials), default=0.0)
+
+    def head(self, credential: int, model: str, stream: bool) -> bytes:
+        """The request line and fixed headers of a chat call, without length and end. Raises ValueError for a header that
+        cannot be written, which the configuration's own checks make impossible."""
+        key = (credential, model, stream)
+        found = self._heads.get(key)
+        if found is None:
+            if len(self._heads) >= MAX_HEADS:  # models of a known family are open-ended
+                self._heads.clear()
+            found = self._heads[key] = self._build_head(*key)
+        return found
+
+    def _build_head(self, credential: int, model: str, stream: bool) -> bytes:
+        lines = {
+            "host": self.origin.authority,
+            "content-type": "application/json",
+            "accept": "text/event-stream" if stream else "application/json",
+            "accept-encoding": "identity",  # relayed bytes must be readable: a compressed answer could not be metered
+            "user-agent": f"passerelle/{__version__}",
+        }
+        lines.update(self.credentials[credential].headers)
+        return head("POST", self._prefix + self.vendor.path(model, stream), lines.items())

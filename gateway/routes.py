@@ -1,0 +1,151 @@
+"""One configuration, ready to route by: who serves what, for whom, under which rules. Swapped as a whole on reload.
+
+`plan` is asked once per call, so its answer is kept per (tenant, model, preferred provider); what changes while the program
+runs (breakers, cool-downs, quotas) is not part of it and is looked at by the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from gateway import settings
+from gateway.call import Call
+from gateway.core.catalogue import Catalogue
+from gateway.core.limits import TenantLimits
+from gateway.core.routing import Router, UnknownModel, UnknownProvider
+from gateway.deployment import Deployment
+from gateway.errors import InvalidRequest, ModelNotFound
+from gateway.types import Abilities, ClientHalf, Passthrough, Translation
+
+MAX_PLANS = 4096
+MAX_SESSIONS = 10_000
+
+
+class Choice(Struct, frozen=True):
+    """A candidate with everything an attempt needs. `passthrough` is set when client and provider speak the same dialect."""
+
+    deployment: Deployment
+    model: str
+    because: str
+    abilities: Abilities
+    passthrough: Passthrough | None
+
+
+class Routes:
+    """See the module. `fallback` and `translation` are the operator's settings."""
+
+    def __init__(
+        self,
+        router: Router,
+        deployments: dict[str, Deployment],
+        tenants: dict[str, settings.Tenant],
+        fallback: settings.Fallback,
+        translation: Translation,
+        catalogue: Catalogue,
+    ) -> None:
+        self.router = router
+        self.deployments = deployments
+        self.tenants = tenants
+        self.fallback = fallback
+        self.translation = translation
+        self.labels = frozenset(router.names()) | {
+            m for d in deployments.values() for m in (d.settings.default_model, *d.settings.models.values())
+        }
+        self._catalogue = catalogue
+        self._plans: dict[tuple[str, str, str, str], list[Choice]] = {}
+        self._limits: dict[str, TenantLimits] = {}
+        self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def tenant(self, name: str) -> settings.Tenant | None:
+        """The settings of a tenant; those of `default` for an unlisted one when the operator lets them in."""
+        found = self.tenants.get(name)
+        if found is not None:
+            return found
+        default = self.tenants.get("default")
+        listed_only = default is None or not default.allow_unlisted or not settings.NAME.match(name)
+        return None if listed_only else default
+
+    def label(self, model: str) -> str:
+        """The model as a metric label: a configured name, or "other"."""
+        return model if model in self.labels else "other"
+
+    def tenant_label(self, tenant: str) -> str:
+        return tenant if tenant in self.tenants else "other"
+
+    def limits_of(self, tenant: str) -> TenantLimits:
+        """The live rate limits of a tenant, made on first use."""
+        limits = self._limits.get(tenant)
+        if limits is None:
+            section = (self.tenant(tenant) or settings.Tenant()).limits
+            limits = TenantLimits(section.requests_per_minute, section.tokens_per_minute, section.concurrency)
+            self._limits[tenant] = limits
+        return limits
+
+    def take_over(self, old: Routes) -> None:
+        """Keep live state across a reload where the settings it belongs to did not change."""
+        for name, deployment in self.deployments.items():
+            if name in old.deployments:
+                deployment.take_over(old.deployments[name])
+        for tenant, limits in old._limits.items():
+            before, now = old.tenant(tenant), self.tenant(tenant)
+            if before is not None and now is not None and before.limits == now.limits:
+                self._limits[tenant] = limits
+        self._sessions = old._sessions
+
+    def plan(self, call: Call) -> list[Choice]:
+        """Who may answer, best first. Raises ModelNotFound, or InvalidRequest for an unknown preferred provider."""
+        key = (call.tenant, call.peek.model, call.preferred, call.dialect.name)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._make_plan(call)
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan if not call.session or call.preferred else self._stick(call, plan)
+
+    def remember(self, call: Call, choice: Choice) -> None:
+        """A conversation stays with the provider that answered it."""
+        if not call.session:
+            return
+        key = (call.tenant, call.session)
+        self._sessions[key] = choice.deployment.name
+        self._sessions.move_to_end(key)
+        if len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+
+    def _stick(self, call: Call, plan: list[Choice]) -> list[Choice]:
+        name = self._sessions.get((call.tenant, call.session))
+        front = [c for c in plan if c.deployment.name == name and c.deployment.breaker.consecutive_failures == 0]
+        return front + [c for c in plan if c not in front] if front else plan
+
+    def _make_plan(self, call: Call) -> list[Choice]:
+        tenant = call.settings
+        try:
+            candidates = self.router.plan(
+                call.peek.model, providers=tenant.providers, models=tenant.models, preferred=call.preferred or None
+            )
+        except UnknownModel as unknown:
+            raise _model_not_found(unknown) from None
+        except UnknownProvider as unknown:
+            known = ", ".join(unknown.known) or "none"
+            raise InvalidRequest(
+                f"X-Preferred-Provider names no provider of this tenant. It has: {known}.", param="x-preferred-provider"
+            ) from None
+        return [self._choice(c.provider, c.model, c.because, call.dialect) for c in candidates]
+
+    def _choice(self, provider: str, model: str, because: str, dialect: ClientHalf) -> Choice:
+        deployment = self.deployments[provider]
+        spoken = deployment.vendor.dialect
+        same = spoken if isinstance(spoken, Passthrough) and spoken.name == dialect.name else None
+        return Choice(deployment, model, because, self._catalogue.abilities(deployment.family, model), same)
+
+
+def _model_not_found(unknown: UnknownModel) -> ModelNotFound:
+    shown = unknown.model[:100]
+    near = " Did you mean " + " or ".join(f"'{name}'" for name in unknown.near) + "?" if unknown.near else ""
+    return ModelNotFound(
+        f"The model '{shown}' does not exist or you do not have access to it.{near} GET /models lists what there is.",
+        param="model",
+    )

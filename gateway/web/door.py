@@ -1,0 +1,190 @@
+"""aiohttp's door: every request that comes through aiohttp becomes an exchange for the handlers.
+
+aiohttp writes with coroutines and our handlers do not: what they write to a stream is kept in order and a pump, one task per
+stream, hands it to aiohttp. When more than HIGH_BYTES wait, the upstream is paused until few remain. A whole answer needs no
+pump. When the client leaves, aiohttp cancels the handler's task; `closed` tells the pipeline that this is why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp_sse import EventSourceResponse
+
+from gateway.errors import InvalidRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
+from gateway.web.exchange import ClientGone, Flow
+from gateway.web.handlers import Handlers
+
+BODY_TIMEOUT_S = 60.0
+HIGH_BYTES = 256 * 1024
+LOW_BYTES = 64 * 1024
+PING_S = 15.0
+STUCK_S = 30.0
+
+
+class AiohttpExchange:
+    """An Exchange (web.exchange) over one aiohttp request."""
+
+    def __init__(self, request: web.Request, max_body_bytes: int) -> None:
+        self.method = request.method
+        self.path = request.path
+        self.query = request.rel_url.raw_query_string
+        self.response: web.StreamResponse | None = None
+        self._request = request
+        self._max_body_bytes = max_body_bytes
+        self._flow: Flow | None = None
+        self._paused = False
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._over = False
+        self._cut = False
+        self.pump: asyncio.Task[None] | None = None
+
+    def header(self, name: str) -> str | None:
+        return self._request.headers.get(name)
+
+    async def body(self) -> bytes:
+        length = self._request.content_length
+        if length is not None and length > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._read()
+        except TimeoutError:
+            raise RequestTimeout(f"The body did not arrive within {BODY_TIMEOUT_S:.0f} s.") from None
+        except (ConnectionError, asyncio.IncompleteReadError):
+            raise ClientGone from None
+        except (web.HTTPException, HttpProcessingError, ValueError) as error:
+            raise InvalidRequest(f"The body could not be read: {type(error).__name__}.") from None
+
+    async def _read(self) -> bytes:
+        # aiohttp decodes gzip and deflate; the limit holds for what comes out, so a small bomb cannot grow.
+        encoding = self._request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower()
+        if encoding not in ("identity", "gzip", "deflate"):
+            raise UnsupportedMediaType(f"Content-Encoding {encoding[:20]!r} is not understood; gzip and deflate are.")
+        parts, size = [], 0
+        async for data in self._request.content.iter_any():
+            size += len(data)
+            if size > self._max_body_bytes:
+                raise too_large(self._max_body_bytes)
+            parts.append(data)
+        return b"".join(parts)
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        self.response = web.Response(status=status, body=body)
+        _copy(headers, self.response)
+
+    def begin(self, status: int, headers: bytes) -> None:
+        self.response = web.StreamResponse(status=status)
+        _copy(headers, self.response)
+        self.pump = asyncio.ensure_future(self._pump(self.response))
+
+    def begin_events(self, headers: bytes) -> None:
+        response = EventSourceResponse(allow_all_methods=True, sep="\n", ping_interval=PING_S, send_timeout=STUCK_S)
+        _copy(headers, response)
+        self.response = response
+        self.pump = asyncio.ensure_future(self._pump(response))
+
+    def write(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        self._wake.set()
+        if self._waiting_bytes > HIGH_BYTES and not self._paused and self._flow is not None:
+            self._paused = True
+            self._flow.pause()
+
+    def end(self) -> None:
+        self._over = True
+        self._wake.set()
+
+    def cut(self) -> None:
+        self._over = self._cut = True
+        self._wake.set()
+        if self._paused:  # a client that takes nothing would keep the pump waiting for ever
+            self._abort()
+
+    @property
+    def closed(self) -> bool:
+        transport = self._request.transport
+        return transport is None or transport.is_closing()
+
+    def on_closed(self, callback: Callable[[], None] | None) -> None:
+        """Nothing to do: aiohttp cancels the handler's task instead."""
+
+    def flow(self, flow: Flow | None) -> None:
+        self._flow = flow
+
+    # ------------------------------------------------ aiohttp's side
+
+    async def _pump(self, response: web.StreamResponse) -> None:
+        try:
+            await response.prepare(self._request)
+            await self._carry(response)
+            if self._cut:
+                self._abort()
+            else:
+                await response.write_eof()
+        except ConnectionError:
+            self._waiting.clear()  # the client left; the handler hears it by itself
+        finally:
+            if isinstance(response, EventSourceResponse) and response.prepared:
+                response.stop_streaming()
+
+    async def _carry(self, response: web.StreamResponse) -> None:
+        while not self._over or self._waiting:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            await response.write(data)
+            self._waiting_bytes -= len(data)
+            if self._paused and self._waiting_bytes < LOW_BYTES:
+                self._paused = False
+                if self._flow is not None:
+                    self._flow.resume()
+
+    def _abort(self) -> None:
+        """Close the connection without the ending that would make the answer look complete."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+
+class Door:
+    """The aiohttp handler behind every path."""
+
+    def __init__(self, handlers: Handlers, max_body_bytes: int) -> None:
+        self._handlers = handlers
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        exchange = AiohttpExchange(request, self._max_body_bytes)
+        try:
+            await self._handlers.handle(exchange)
+            if exchange.pump is not None:
+                await exchange.pump
+        finally:
+            if exchange.pump is not None:
+                exchange.pump.cancel()
+        return exchange.response or web.Response(status=499)
+
+
+def too_large(limit_bytes: int) -> RequestTooLarge:
+    return RequestTooLarge(
+        f"The body is larger than {limit_bytes / 1_000_000:g} MB, which is the most this gateway takes "
+        "(server.max_body_mb)."
+    )
+
+
+def _copy(headers: bytes, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = "passerelle"  # versions of what we are built of are nobody's business
+    for line in headers.decode("latin-1").split("\r\n"):
+        if line:
+            name, _, value = line.partition(": ")
+            response.headers.add(name, value)

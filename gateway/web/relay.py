@@ -1,0 +1,227 @@
+"""Answers on their way out: an outlet that writes a dialect over an exchange, and the sweep over open streams.
+
+Header blocks are bytes; the part that the configuration fixes is built once per (provider, model) and kept.
+Rule 1: a stream that breaks is cut: an error frame, then the connection closes without the clean ending.
+Rule 2: a comment goes out after 15 s of silence, only between frames; a client that takes nothing for 30 s is let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.call import Call, Flow, Trail
+from gateway.errors import GatewayError
+from gateway.telemetry import Cell
+from gateway.types import Echo, Event, Reply, StreamWriter
+from gateway.web.exchange import Exchange
+
+PING_AFTER_S = 15.0
+STUCK_AFTER_S = 30.0
+PING = b": ping\n\n"
+JSON = b"content-type: application/json\r\n"
+EVENT_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
+MAX_BLOCKS = 4096
+
+
+class Headers:
+    """Builds the header blocks of answers."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[str, str], bytes] = {}
+
+    def answered(self, call: Call, trail: Trail, rate_limits: list[tuple[str, str]]) -> bytes:
+        """x-request-id, x-gateway-* and x-ratelimit-* of an answer that a provider gave."""
+        key = (trail.provider, trail.model)
+        block = self._blocks.get(key)
+        if block is None:
+            if len(self._blocks) >= MAX_BLOCKS:
+                self._blocks.clear()
+            block = f"x-gateway-provider: {_safe(trail.provider)}\r\nx-gateway-model: {_safe(trail.model)}\r\n".encode()
+            self._blocks[key] = block
+        ids = f"x-request-id: {call.id}\r\nrequest-id: {call.id}\r\nx-gateway-attempts: {trail.attempts}\r\n"
+        if len(trail.steps) > 1 or trail.clamped or rate_limits or (trail.notes and _noted(trail)):
+            ids += _extras(trail, rate_limits)
+        return block + ids.encode()
+
+    def failed(self, error: GatewayError, attempts: int) -> bytes:
+        """The headers of an error: ids, how often we tried, whether and when to try again."""
+        lines = [f"x-request-id: {error.request_id}", f"request-id: {error.request_id}"]
+        if attempts:
+            lines.append(f"x-gateway-attempts: {attempts}")
+        if error.should_retry is not None:
+            lines.append("x-should-retry: " + ("true" if error.should_retry else "false"))
+        if error.retry_after_s is not None:
+            lines.append(f"retry-after: {max(1, -int(-error.retry_after_s // 1))}")
+        lines += [f"{name}: {_safe(value)}" for name, value in error.headers.items()]
+        return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def _noted(trail: Trail) -> bool:
+    return trail.notes is not None and bool(trail.notes.dropped or trail.notes.warnings)
+
+
+def _extras(trail: Trail, rate_limits: list[tuple[str, str]]) -> str:
+    lines = [f"{name}: {value}" for name, value in rate_limits]
+    if passed := trail.passed_over:
+        lines.append("x-gateway-fallback-from: " + ", ".join(passed))
+    if trail.notes is not None and trail.notes.dropped:
+        lines.append("x-gateway-dropped: " + ", ".join(_safe(name) for name in trail.notes.dropped[:50]))
+    if trail.notes is not None and trail.notes.warnings:
+        lines.append("x-gateway-warnings: " + ", ".join(_safe(code) for code in trail.notes.warnings[:50]))
+    if trail.clamped:
+        lines.append(f"x-gateway-quota-clamped: {trail.clamped}")
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """Printable ASCII of at most 200 characters: what a client wrote must not become a header of its own."""
+    return "".join(c if " " < c < "\x7f" or c == " " else "?" for c in text[:200])
+
+
+class OpenStreams:
+    """Every stream that is being written, for the sweep: pings in silence, and the end of clients that take nothing."""
+
+    def __init__(self, gauge: Cell, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._gauge = gauge
+        self._open: set[HttpOutlet] = set()
+
+    def add(self, outlet: HttpOutlet) -> None:
+        self._open.add(outlet)
+        self._gauge.value += 1
+
+    def remove(self, outlet: HttpOutlet) -> None:
+        if outlet in self._open:
+            self._open.remove(outlet)
+            self._gauge.value -= 1
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def sweep(self) -> None:
+        """Once a second."""
+        now = self.clock()
+        for outlet in list(self._open):
+            outlet.tick(now)
+
+
+class HttpOutlet:
+    """Writes one call's answer over an exchange, in the dialect of its client."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        call: Call,
+        headers: Headers,
+        streams: OpenStreams,
+        rate_limits: Callable[[], list[tuple[str, str]]],
+        model_echo: str,
+    ) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._headers = headers
+        self._streams = streams
+        self._rate_limits = rate_limits
+        self._echo_requested = model_echo == "requested"
+        self._writer: StreamWriter | None = None
+        self._trail = Trail()
+        self._paused_at: float | None = None
+        self._flow: Flow | None = None
+        self._last_write_at = 0.0
+        self._between_frames = True
+
+    # -------------------------------------------------------- whole answers
+
+    def raw_answer(self, trail: Trail, body: bytes) -> None:
+        block = self._headers.answered(self._call, trail, self._rate_limits())
+        self._exchange.answer(200, JSON + block, body)
+
+    def reply(self, trail: Trail, reply: Reply) -> None:
+        self.raw_answer(trail, self._call.dialect.write_reply(reply, self.echo(trail)))
+
+    def fail(self, trail: Trail, error: GatewayError) -> None:
+        body = error.body or self._call.dialect.write_error(error)
+        self._exchange.answer(error.status, JSON + self._headers.failed(error, trail.attempts), body)
+
+    def echo(self, trail: Trail) -> Echo:
+        """What the answer repeats of the request."""
+        call = self._call
+        choice = call.parsed.tool_choice if call.parsed is not None else None
+        return Echo(
+            id=call.serial,
+            model=call.peek.model if self._echo_requested and call.peek.model else trail.model,
+            created=int(call.at),
+            include_usage=call.peek.include_usage,
+            legacy_functions=call.parsed is not None and call.parsed.legacy_functions,
+            named_tool=choice is not None and choice.mode == "named",
+        )
+
+    # -------------------------------------------------------- streams
+
+    def begin(self, trail: Trail, flow: Flow) -> None:
+        self._trail, self._flow = trail, flow
+        block = self._headers.answered(self._call, trail, self._rate_limits())
+        self._begin(block)
+        self._exchange.flow(self)
+        self._last_write_at = self._streams.clock()
+        self._streams.add(self)
+
+    def _begin(self, headers: bytes) -> None:
+        self._exchange.begin(200, EVENT_STREAM + headers)
+
+    def raw(self, data: bytes) -> None:
+        self._exchange.write(data)
+        self._last_write_at = self._streams.clock()
+        self._between_frames = data.endswith(b"\n\n")
+
+    def events(self, events: list[Event]) -> None:
+        if self._writer is None:
+            self._writer = self._call.dialect.writer(self.echo(self._trail))
+        data = self._writer.write(events)
+        if data:
+            self._exchange.write(data)
+            self._last_write_at = self._streams.clock()
+
+    def end(self) -> None:
+        self._streams.remove(self)
+        self._exchange.end()
+
+    def broken(self, error: GatewayError) -> None:
+        self._streams.remove(self)
+        if not self._between_frames:
+            self._exchange.write(b"\n\n")  # close the frame that was cut, so that ours is read as one
+        if self._writer is None:
+            self._writer = self._call.dialect.writer(self.echo(self._trail))
+        self._exchange.write(self._writer.error(error))
+        self._exchange.cut()
+
+    # -------------------------------------------------------- the client's side
+
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
+        if callback is None:
+            self._streams.remove(self)
+        self._exchange.on_closed(callback)
+
+    @property
+    def gone(self) -> bool:
+        return self._exchange.closed
+
+    def pause(self) -> None:
+        """The client is slow: stop reading upstream."""
+        self._paused_at = self._streams.clock()
+        if self._flow is not None:
+            self._flow.pause()
+
+    def resume(self) -> None:
+        self._paused_at = None
+        if self._flow is not None:
+            self._flow.resume()
+
+    def tick(self, now: float) -> None:
+        if self._paused_at is not None:
+            if now - self._paused_at > STUCK_AFTER_S:
+                self._streams.remove(self)
+                self._exchange.cut()
+        elif now - self._last_write_at >= PING_AFTER_S and self._between_frames:
+            self._last_write_at = now
+            self._exchange.write(PING)

@@ -1,0 +1,90 @@
+"""Socket.IO, namespace /ai/stream, for the stock socket.io-client 4: the same chats as the WebSocket.
+
+    io("/ai/stream", {auth: {token, tenantId, userId}})
+
+The tenant of `auth` must be one the token may act for; without it the token's only tenant is taken. `userId` is what the client
+calls its user and goes nowhere: the token says who asks. A refused connection is a connect_error whose `data` has the code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import socketio
+from aiohttp import web
+
+from gateway.errors import GatewayError
+from gateway.web.chats import Chats, Line
+from gateway.web.handlers import Handlers
+from gateway.web.websocket import bearer
+
+NAMESPACE = "/ai/stream"
+MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+class SocketIoDoor:
+    """The Socket.IO server on the same aiohttp application."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self._server = socketio.AsyncServer(
+            async_mode="aiohttp",
+            cors_allowed_origins=[],  # browsers of other origins need the operator's reverse proxy to say so
+            max_http_buffer_size=MAX_MESSAGE_BYTES,
+            ping_interval=20,
+            ping_timeout=20,
+            namespaces=[NAMESPACE],
+        )
+        self._space = _Namespace(handlers)
+        self._server.register_namespace(self._space)
+
+    def attach(self, app: web.Application) -> None:
+        self._server.attach(app)
+
+    async def close(self) -> None:
+        """Tell every client that we go, and end their chats."""
+        for sid in list(self._space.open):
+            await self._server.disconnect(sid, namespace=NAMESPACE)
+        await self._server.shutdown()
+
+
+class _Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
+    def __init__(self, handlers: Handlers) -> None:
+        super().__init__(NAMESPACE)
+        self._handlers = handlers
+        self.open: dict[str, Chats] = {}
+
+    async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        given = auth if isinstance(auth, dict) else {}
+        token, tenant = given.get("token"), given.get("tenantId")
+        try:
+            if isinstance(token, str):
+                principal = await self._handlers.authenticate(bearer(token), "")
+            else:
+                principal = await self._handlers.authenticate(_header_of(environ), environ.get("QUERY_STRING", ""))
+            tenant, settings = self._handlers.tenant(principal, tenant if isinstance(tenant, str) and tenant else None)
+        except GatewayError as error:
+            details = {"code": error.code, "status": error.status}
+            raise socketio.exceptions.ConnectionRefusedError(error.message, details) from None
+
+        async def send(event: str, payload: dict[str, Any], size: int) -> None:
+            await self.emit(event, payload, to=sid)
+
+        self.open[sid] = Chats(self._handlers, principal, tenant, settings, "socketio", Line(send))
+
+    async def on_disconnect(self, sid: str, *reason: Any) -> None:
+        chats = self.open.pop(sid, None)
+        if chats is not None:
+            await chats.close()
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Our events have dots in their names, which no method has; all others go the library's way."""
+        if event in ("connect", "disconnect"):
+            return await super().trigger_event(event, *args)
+        chats = self.open.get(args[0])
+        if chats is not None:
+            chats.take(event, args[1] if len(args) > 1 else None)
+        return None
+
+
+def _header_of(environ: dict[str, Any]) -> Any:
+    return lambda name: environ.get("HTTP_" + name.upper().replace("-", "_"))

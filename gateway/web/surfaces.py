@@ -1,0 +1,120 @@
+"""The route table: every path we serve, in one place. Path -> surface, handler, tenant; a test walks it.
+
+The same handlers answer under /api/v1/{tenant}/ai, under /api/v1/{tenant}/ai/v1 (SDKs differ in what they append) and at the
+bare root, where the credential names the tenant. Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+Access = Literal["open", "user", "admin", "metrics"]
+
+
+class Route(Struct, frozen=True):
+    """method and pattern of a path below the base ({name} is one segment), who may call it, and the handler's name."""
+
+    method: str
+    pattern: str
+    handler: str
+    surface: str
+    access: Access = "user"
+    shape: str = "openai_chat"  # whose error shape a refusal takes
+
+
+UNDER_BASE: tuple[Route, ...] = (
+    Route("POST", "/chat/completions", "chat", "chat_completions"),
+    Route("POST", "/chat", "native_chat", "native"),
+    Route("GET", "/models", "models", "models"),
+    Route("GET", "/models/{id}", "model", "models"),
+    Route("GET", "/providers", "providers", "native"),
+    Route("GET", "/health", "health", "native"),
+    Route("GET", "/stats", "stats", "native"),
+    Route("GET", "/alerts", "alerts", "native"),
+    Route("GET", "/quotas", "quotas", "native"),
+    Route("POST", "/quotas/reset", "reset_quotas", "native", "admin"),
+)
+
+# Doors of their own in the aiohttp application (an upgrade is no exchange), listed here so that every path has one table.
+SOCKETS: tuple[Route, ...] = (Route("GET", "/stream", "websocket", "websocket"),)
+
+AT_ROOT: tuple[Route, ...] = (
+    Route("GET", "/livez", "livez", "health", "open"),
+    Route("GET", "/readyz", "readyz", "health", "open"),
+    Route("GET", "/metrics", "metrics", "metrics", "metrics"),
+)
+
+MAX_CACHED = 4096
+_TENANT = re.compile(r"/api/v1/([^/]+)/ai(/.*)?")
+_ID = "[^/]+(?:/[^/]+)*"  # a model id may contain slashes (provider/model)
+
+
+class Match(Struct, frozen=True):
+    """A path that is served. `tenant` None at the root: the credential names it. `id` is the last variable of the pattern."""
+
+    route: Route
+    tenant: str | None = None
+    id: str = ""
+
+
+class NoRoute(Exception):
+    """Nothing is served there; `allowed` lists methods when the path exists for others."""
+
+    def __init__(self, allowed: tuple[str, ...] = (), shape: str = "openai_chat") -> None:
+        super().__init__()
+        self.allowed = allowed
+        self.shape = shape
+
+
+class Surfaces:
+    """Finds the route of a request. Found ones are remembered, bounded; misses are not, so nobody can fill the memory."""
+
+    def __init__(self) -> None:
+        self._fixed = {(r.method, r.pattern): r for r in (*UNDER_BASE, *SOCKETS) if "{" not in r.pattern}
+        self._variable = [
+            (r, re.compile(r.pattern.replace("{id}", f"(?P<id>{_ID})"))) for r in UNDER_BASE if "{" in r.pattern
+        ]
+        self._root = {(r.method, r.pattern): r for r in AT_ROOT}
+        self._found: dict[tuple[str, str], Match] = {}
+
+    def match(self, method: str, path: str) -> Match:
+        """The route of a percent-decoded path without its query. Raises NoRoute."""
+        found = self._found.get((method, path))
+        if found is None:
+            found = self._search(method, path)
+            if len(self._found) >= MAX_CACHED:
+                self._found.clear()
+            self._found[method, path] = found
+        return found
+
+    def _search(self, method: str, path: str) -> Match:
+        asked = "GET" if method == "HEAD" else method
+        root = self._root.get((asked, path))
+        if root is not None:
+            return Match(root)
+        based = _TENANT.fullmatch(path)
+        if based is not None:
+            return self._below(asked, based[2] or "", based[1])
+        if any(pattern == path for _, pattern in self._root):
+            raise NoRoute(("GET", "HEAD"))
+        if path.startswith("/v1/"):  # bare paths need the version: everything else at the root is ours
+            return self._below(asked, path, None)
+        raise NoRoute
+
+    def _below(self, method: str, rest: str, tenant: str | None) -> Match:
+        rest = rest.rstrip("/") or "/"
+        if rest == "/v1" or rest.startswith("/v1/"):
+            rest = rest[3:] or "/"
+        route = self._fixed.get((method, rest))
+        if route is not None:
+            return Match(route, tenant)
+        for candidate, pattern in self._variable:
+            hit = pattern.fullmatch(rest)
+            if hit and candidate.method == method:
+                return Match(candidate, tenant, hit["id"])
+        others = {m for m, pattern in self._fixed if pattern == rest}
+        others |= {r.method for r, pattern in self._variable if pattern.fullmatch(rest)}
+        raise NoRoute(tuple(sorted(others)))

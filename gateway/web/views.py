@@ -1,0 +1,216 @@
+"""What a tenant and an operator can look at: /models, /providers, /health, /stats, /alerts, /quotas and its reset.
+
+All of it is read from memory: a view never calls a provider. Names are camelCase, as the native API has them; times are unix
+seconds, durations say their unit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, get_args
+
+import msgspec
+import orjson
+
+from gateway import __version__
+from gateway.core.ledger_rows import Window
+from gateway.core.ledger_views import AccountView
+from gateway.deployment import Deployment
+from gateway.errors import InvalidJson, InvalidRequest, ModelNotFound
+from gateway.pipeline import Pipeline
+from gateway.web.context import Context
+from gateway.web.exchange import Exchange
+from gateway.web.relay import JSON
+
+STATUS_OF = {"closed": "available", "half_open": "degraded", "open": "unavailable"}
+
+
+class ResetOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /quotas/reset; both may be left out and then mean all of the tenant's."""
+
+    scope: str | None = None
+    window: Window | None = None
+
+
+class Views:
+    """See the module. `started_at` is unix seconds."""
+
+    def __init__(self, pipeline: Pipeline, started_at: float) -> None:
+        self._pipeline = pipeline
+        self._started_at = started_at
+        self._keeper = pipeline.keeper
+
+    def handlers(self) -> dict[str, Callable[[Exchange, Context], Awaitable[None]]]:
+        return {
+            "models": self._models,
+            "model": self._model,
+            "providers": self._providers,
+            "health": self._health,
+            "stats": self._stats,
+            "alerts": self._alerts,
+            "quotas": self._quotas,
+            "reset_quotas": self._reset,
+        }
+
+    # ------------------------------------------------------------ models
+
+    async def _models(self, exchange: Exchange, context: Context) -> None:
+        tenant, router = context.settings, self._pipeline.routes.router
+        listed = [self._model_row(name) for name in router.names(tenant.providers, tenant.models)]
+        self._answer(exchange, context, {"object": "list", "data": listed})
+
+    async def _model(self, exchange: Exchange, context: Context) -> None:
+        name, tenant = context.match.id, context.settings
+        if name not in self._pipeline.routes.router.names(tenant.providers, tenant.models):
+            raise ModelNotFound(f"The model '{name[:100]}' is not listed here. GET /models lists those that are.")
+        self._answer(exchange, context, self._model_row(name))
+
+    def _model_row(self, name: str) -> dict[str, Any]:
+        owner = self._pipeline.routes.router.owner(name)
+        return {"id": name, "object": "model", "created": int(self._started_at), "owned_by": owner}
+
+    # ------------------------------------------------------------ providers and health
+
+    def _mine(self, context: Context) -> list[Deployment]:
+        allowed = context.settings.providers
+        found = [d for d in self._pipeline.routes.deployments.values() if allowed is None or d.name in allowed]
+        return sorted(found, key=lambda d: -d.settings.priority)
+
+    async def _providers(self, exchange: Exchange, context: Context) -> None:
+        mine = self._mine(context)
+        self._answer(
+            exchange,
+            context,
+            {"providers": [self._provider_row(d) for d in mine], "fallbackOrder": [d.name for d in mine]},
+        )
+
+    def _provider_row(self, deployment: Deployment) -> dict[str, Any]:
+        now = self._pipeline.clock()
+        breaker = deployment.breaker
+        state = breaker.state(now)
+        wait_s = breaker.retry_at(now)
+        quota = self._quota(deployment.scope)
+        tally = self._pipeline.recorder.tally(deployment.name)
+        return {
+            "name": deployment.name,
+            "type": deployment.settings.type,
+            "priority": deployment.settings.priority,
+            "model": deployment.settings.default_model,
+            "status": self._status(deployment, now),
+            "circuitBreaker": {
+                "state": state,
+                "consecutiveFailures": breaker.consecutive_failures,
+                "retryAt": round(time.time() + wait_s) if state != "closed" else None,
+            },
+            "quota": quota,
+            "metrics": tally.public(quota["daily"]["used"]),
+        }
+
+    def _status(self, deployment: Deployment, now: float) -> str:
+        """available, degraded (a probe is due, or the last calls failed, or keys cool down) or unavailable."""
+        state = deployment.breaker.state(now)
+        if state == "closed" and deployment.usable_at() > now:
+            return "unavailable"
+        if state == "closed" and deployment.breaker.consecutive_failures:
+            return "degraded"
+        return STATUS_OF[state]
+
+    async def _health(self, exchange: Exchange, context: Context) -> None:
+        now = self._pipeline.clock()
+        states = {d.name: self._status(d, now) for d in self._mine(context)}
+        usable = [state for state in states.values() if state != "unavailable"]
+        healthy = all(state == "available" for state in states.values())
+        status = "unhealthy" if not usable else "healthy" if healthy else "degraded"
+        body = {
+            "status": status,
+            "providers": states,
+            "version": __version__,
+            "uptimeSeconds": round(time.time() - self._started_at),
+        }
+        self._answer(exchange, context, body, 503 if status == "unhealthy" else 200)
+
+    # ------------------------------------------------------------ figures
+
+    def _quota(self, scope: str) -> dict[str, Any]:
+        """{"daily": …, "monthly": …} of one scope, as /providers and /stats show it."""
+        return {view.window: _window(view) for view in self._keeper.accounts([scope])}
+
+    def _scopes(self, context: Context) -> list[str]:
+        """The tenant's own scopes: itself, and its share of each of its providers."""
+        tenant = f"tenant:{context.tenant}"
+        return [tenant, *(f"{tenant}/{d.scope}" for d in self._mine(context))]
+
+    async def _stats(self, exchange: Exchange, context: Context) -> None:
+        providers = {}
+        for deployment in self._mine(context):
+            daily = self._quota(f"tenant:{context.tenant}/{deployment.scope}")["daily"]["used"]
+            providers[deployment.name] = self._pipeline.recorder.tally(deployment.name, context.tenant).public(daily)
+        body = {
+            "tenant": context.tenant,
+            "quota": self._quota(f"tenant:{context.tenant}"),
+            "providers": providers,
+            "alerts": self._alert_rows(context),
+        }
+        self._answer(exchange, context, body)
+
+    async def _alerts(self, exchange: Exchange, context: Context) -> None:
+        self._answer(exchange, context, {"alerts": self._alert_rows(context)})
+
+    def _alert_rows(self, context: Context) -> list[Any]:
+        scopes = self._scopes(context)
+        if context.principal is not None and context.principal.is_admin:
+            scopes += [d.scope for d in self._mine(context)]  # a provider's own quota is the operator's business
+        return self._keeper.alerts(scopes)
+
+    async def _quotas(self, exchange: Exchange, context: Context) -> None:
+        accounts = self._keeper.accounts(self._scopes(context))
+        self._answer(exchange, context, {"tenant": context.tenant, "accounts": accounts})
+
+    async def _reset(self, exchange: Exchange, context: Context) -> None:
+        order = _order(await exchange.body())
+        scopes = self._scopes(context)
+        if order.scope is not None:
+            if order.scope not in scopes:
+                raise InvalidRequest(f"'scope' must be one of this tenant's: {', '.join(scopes)}.", param="scope")
+            scopes = [order.scope]
+        windows = (order.window,) if order.window else get_args(Window)
+        by = context.principal.user if context.principal is not None else ""
+        before = await self._keeper.reset(scopes, windows, note=f"by {by}, request {context.request_id}")
+        self._pipeline.recorder.log.event(
+            "warning",
+            "quota_reset",
+            by=by,
+            tenant=context.tenant,
+            request_id=context.request_id,
+            accounts=[{"scope": view.scope, "period": view.period, "used": view.used} for view in before],
+        )
+        self._answer(exchange, context, {"reset": before})
+
+    def _answer(self, exchange: Exchange, context: Context, body: Any, status: int = 200) -> None:
+        headers = (
+            f"x-request-id: {context.request_id}\r\nrequest-id: {context.request_id}\r\ncache-control: no-store\r\n"
+        )
+        exchange.answer(status, JSON + headers.encode(), orjson.dumps(msgspec.to_builtins(body)))
+        self._pipeline.recorder.other(context, exchange.method, exchange.path, status, "")
+
+
+def _window(view: AccountView) -> dict[str, Any]:
+    return {
+        "limit": view.limit,
+        "used": view.used,
+        "reserved": view.reserved,
+        "remaining": view.remaining,
+        "resetAt": view.reset_at,
+    }
+
+
+def _order(body: bytes) -> ResetOrder:
+    if not body.strip():
+        return ResetOrder()
+    try:
+        return msgspec.json.decode(body, type=ResetOrder)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f'The body of a reset is {{"scope"?, "window"?}}: {error}.') from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidJson("The body is not JSON.") from None
