@@ -1,7 +1,7 @@
 """A whole answer of Anthropic's, read.
 
-Blocks that only Anthropic can read (thoughts with signatures, server tools) keep their own JSON. Tool input stays the text it
-was. Sources: anthropic types message.py, content_block.py.
+Blocks that only Anthropic can read (thoughts with signatures, server tools) keep their own JSON. Tool input keeps the order of
+its keys and the spelling of its values. Sources: anthropic types message.py, content_block.py.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ class _Parts:
 
     def _call(self, block: _Block) -> ToolCall:
         called = self._undo.called(block.name)
-        arguments = undress(called.shape, bytes(block.input).decode())
+        # White space between the values is the serialiser's, not the model's; numbers and escapes stay as they are written.
+        arguments = undress(called.shape, msgspec.json.format(bytes(block.input), indent=-1).decode())
         return ToolCall(block.id, called.name, arguments, called.shape == "custom")
 
 
