@@ -115,9 +115,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         transfer = self._transfer
-        if transfer is None:
-            self._keeper.forget(self)
-        elif self._reader.eof():
+        if transfer is None:  # idle: the transport closes itself and tells of it
+            return
+        if self._reader.eof():
             self._finish(transfer)
         else:
             self._break(transfer, "closed by the other side")

@@ -127,7 +127,7 @@ class Pool:
         self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
-        """A connection is gone, or about to go."""
+        """A connection is gone."""
         self._open.discard(connection)
         if not self._open:
             self._emptied.set()

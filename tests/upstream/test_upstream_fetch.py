@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from conftest import Serve
 from upstream_kit import answering, request
 
-from gateway.upstream import Upstream, UpstreamFailed, fetch
+from gateway.upstream import Sink, Transfer, Upstream, UpstreamFailed, fetch
+from gateway.upstream.faults import fault
 from gateway.upstream.fetch import MAX_ERROR_BYTES
 
 
@@ -41,10 +44,10 @@ async def test_a_fault_tells_the_operator_where_and_the_client_only_what(serve: 
     origin = await serve(answering(b"nonsense"))
     with pytest.raises(UpstreamFailed) as failed:
         await fetch(upstream, request(origin))
-    fault = failed.value.fault
-    assert (fault.kind, fault.status) == ("bad_reply", None)
-    assert origin.host_port in fault.log_message
-    assert "127.0.0.1" not in fault.safe_message and fault.safe_message.endswith(".")
+    told = failed.value.fault
+    assert (told.kind, told.status) == ("bad_reply", None)
+    assert origin.host_port in told.log_message
+    assert "127.0.0.1" not in told.safe_message and told.safe_message.endswith(".")
 
 
 async def test_who_stops_waiting_stops_the_exchange(serve: Serve, upstream: Upstream) -> None:
@@ -58,6 +61,25 @@ async def test_who_stops_waiting_stops_the_exchange(serve: Serve, upstream: Upst
     assert upstream.stats()[origin].in_flight == 0
     await asyncio.sleep(0.02)
     assert upstream.stats()[origin].open == 0
+
+
+@pytest.mark.parametrize("word", ["end", "fault"])
+async def test_an_answer_in_the_very_moment_of_giving_up_is_dropped(word: str) -> None:
+    class Sender:
+        def send(self, request: object, sink: Sink) -> Transfer:
+            self.sink = sink
+            return cast("Transfer", SimpleNamespace(cancel=lambda: None))
+
+    sender = Sender()
+    waiting = asyncio.ensure_future(fetch(cast("Upstream", sender), request()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    if word == "end":
+        sender.sink.on_end()
+    else:
+        sender.sink.on_fault(fault("reset", "too late"))
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_call_that_is_not_awaited_sends_nothing(serve: Serve, upstream: Upstream) -> None:
