@@ -126,7 +126,7 @@ class _Walk:
             self._object(rest, made, depth)
         elif kind == "array":
             self._array(rest, made, depth)
-        elif kind == "string" and rest.get("format") in FORMATS:
+        elif kind == "string" and isinstance(rest.get("format"), str) and rest["format"] in FORMATS:
             made["format"] = rest.pop("format")
 
     def _object(self, rest: Schema, made: Schema, depth: int) -> None:

@@ -122,7 +122,7 @@ LEAVES = st.fixed_dictionaries(
     optional={
         "description": st.text(min_size=1, max_size=5),
         "title": st.text(max_size=3),
-        "format": st.sampled_from(["uri", "odd"]),
+        "format": st.sampled_from(["uri", "date"]),
         "maximum": st.integers(),
     },
 )
@@ -150,3 +150,40 @@ def test_it_says_the_same_as_anthropics_own_transformer_and_changes_nothing(sche
 
     assert transform(schema) == transform_schema(copy.deepcopy(schema))
     assert schema == before
+
+
+KEYWORDS = st.sampled_from(
+    [
+        "type",
+        "properties",
+        "items",
+        "anyOf",
+        "allOf",
+        "enum",
+        "const",
+        "format",
+        "$ref",
+        "$defs",
+        "required",
+        "description",
+        "minItems",
+        "additionalProperties",
+    ]
+)
+JUNK = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.sampled_from(["object", "array", "string", "#/$defs/a", "uri"])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYWORDS, inner, max_size=4)),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(KEYWORDS, JUNK, max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_no_schema_makes_it_raise_anything_else(schema: Any) -> None:
+    try:
+        made = transform(schema)
+    except Unrepresentable:
+        return
+    assert made.keys() & {"type", "anyOf", "allOf", "enum", "const", "$ref"}
