@@ -84,4 +84,7 @@ def last_end(data: bytes, start: int) -> int:
     """Where the last whole frame of `data` ends, looking from `start` on; 0 when none does."""
     if b"\r" not in data:
         return data.rfind(b"\n\n", start) + 2 if data.find(b"\n\n", start) >= 0 else 0
-    return max((found.end() for found in _FRAME_END.finditer(data, start)), default=0)
+    # A CR as the last byte may be half of a CRLF: the frame is not whole before that is known.
+    known = len(data) - 1 if data.endswith(b"\r") else len(data)
+    ends = [found.end() for found in _FRAME_END.finditer(data, start)]
+    return max((end for end in ends if end <= known), default=0)

@@ -88,11 +88,10 @@ def glance(body: bytes) -> Glance:
         answer = _decode_answer(body)
     except (ValueError, RecursionError):
         return _glance_slowly(body)
-    finish, empty = None, True
-    if answer.choices:
-        finish = answer.choices[0].finish_reason
-        empty = not any(map(_says, answer.choices))
-    return Glance(_usage(answer.usage), empty, finish)
+    if not answer.choices:
+        return _glance_slowly(body)  # nothing, or an error with status 200
+    empty = not any(map(_says, answer.choices))
+    return Glance(_usage(answer.usage), empty, answer.choices[0].finish_reason)
 
 
 def _usage(usage: _Usage | None) -> Usage | None:

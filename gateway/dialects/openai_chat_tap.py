@@ -35,7 +35,7 @@ _SAID = ("content", "tool_calls", "function_call", "refusal", "reasoning_content
 class ChatTap:
     """See types.Tap."""
 
-    __slots__ = ("_held", "_shape", "_swallow", "content", "ended", "failed", "finish", "output_bytes", "usage")
+    __slots__ = ("_cr", "_held", "_shape", "_swallow", "content", "ended", "failed", "finish", "output_bytes", "usage")
 
     def __init__(self, swallow_usage: bool) -> None:
         self.content = False
@@ -46,6 +46,7 @@ class ChatTap:
         self.output_bytes = 0
         self._swallow = swallow_usage
         self._held = b""  # an unfinished frame
+        self._cr = False  # lines end with CR, alone or before LF: an LF does not tell frames apart
         self._shape = Shape(b"", b"", b"", False)
 
     def feed(self, data: bytes) -> bytes:
@@ -55,7 +56,12 @@ class ChatTap:
         if self._held or not data.endswith(b"\n\n"):
             data = self._whole_frames(data)
         shape = self._shape
-        if shape.head and data.startswith(shape.head) and data.find(b"\n", len(shape.head)) == len(data) - 2:
+        if (
+            shape.head
+            and not self._cr
+            and data.startswith(shape.head)
+            and data.find(b"\n", len(shape.head)) == len(data) - 2
+        ):
             return self._frame(data)
         out = b"".join(self._each(data))
         return data if out == data else out
@@ -65,6 +71,7 @@ class ChatTap:
         seen = max(len(self._held) - 3, 0)
         data = self._held + data
         end = last_end(data, seen)
+        self._cr = self._cr or b"\r" in data
         self._held = data[end:]
         if DONE.match(self._held):
             # The sender's last line: whether its empty line still comes, or comes in pieces, does not matter.
