@@ -41,8 +41,8 @@ $(STAMP_TEST): requirements-test.txt pyproject.toml | $(BIN)/python
 
 # Lock files carry hashes and no addresses.
 lock: $(STAMP_TEST)
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --extra build --output-file requirements.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --extra build --extra test --output-file requirements-test.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --output-file requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --extra test --output-file requirements-test.txt pyproject.toml
 
 # The files that are made of the code: the schema and the reference of the configuration.
 generate: $(STAMP_TEST)

@@ -36,6 +36,7 @@ from gateway.tasks import Tasks
 from gateway.upstream import Origin, Tuning, Upstream
 from gateway.web.auth import Authenticator
 from gateway.web.door import Door
+from gateway.web.fastlane import Lane
 from gateway.web.handlers import Handlers
 from gateway.web.jwks import Jwks, open_jwks
 from gateway.web.probes import Probes
@@ -122,6 +123,9 @@ class Gateway:
         self.socketio = SocketIoDoor(self.handlers)
         self.webhooks = Webhooks(self.keeper, config.alerts, log)
         self._runner: web.AppRunner | None = None
+        self._lane: Lane | None = None
+        self._listener: asyncio.Server | None = None
+        self._max_body_bytes = int(config.server.max_body_mb * 1_000_000)
         registry.cell("gateway_build_info", __version__).value = 1
         registry.sample(self._gauges)
 
@@ -143,12 +147,24 @@ class Gateway:
         )
         await runner.setup()
         self._runner = runner
-        await web.SockSite(runner, sock).start()
+        await self._listen(runner, sock)
+
+    async def _listen(self, runner: web.AppRunner, sock: socket.socket) -> None:
+        if not self.config.server.fast_lane:
+            await web.SockSite(runner, sock).start()
+            return
+        assert runner.server is not None
+        self._lane = Lane(self.handlers, self._max_body_bytes, runner.server, time.monotonic)
+        self.tasks.every(1.0, "connection sweep", self._lane.tick)
+        self._listener = await asyncio.get_running_loop().create_server(self._lane, sock=sock, backlog=1024)
 
     async def drain(self) -> None:
         """Stop accepting, let what runs end, up to drain_s; then end it with an error the client sees."""
         self.draining = True
-        if self._runner is not None:
+        if self._listener is not None and self._lane is not None:
+            self._listener.close()
+            self._lane.drain()
+        elif self._runner is not None:
             for site in list(self._runner.sites):
                 await site.stop()
         ends_at = time.monotonic() + self.config.server.drain_s
@@ -205,7 +221,7 @@ class Gateway:
         app.router.add_get("/api/v1/{tenant}/ai/v1/stream", self.sockets)
         app.router.add_get("/v1/stream", self.sockets)
         self.socketio.attach(app)
-        door = Door(self.handlers, int(self.config.server.max_body_mb * 1_000_000))
+        door = Door(self.handlers, self._max_body_bytes)
         app.router.add_route("*", "/{path:.*}", door)
         return app
 

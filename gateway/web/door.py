@@ -105,8 +105,8 @@ class AiohttpExchange:
     def cut(self) -> None:
         self._over = self._cut = True
         self._wake.set()
-        if self._paused:  # a client that takes nothing would keep the pump waiting for ever
-            self._abort()
+        if self._paused and self._request.transport is not None:
+            self._request.transport.abort()  # it takes nothing: a close would wait for what it never reads
 
     @property
     def closed(self) -> bool:
@@ -126,7 +126,7 @@ class AiohttpExchange:
             await response.prepare(self._request)
             await self._carry(response)
             if self._cut:
-                self._abort()
+                self._close()
             else:
                 await response.write_eof()
         except ConnectionError:
@@ -150,10 +150,10 @@ class AiohttpExchange:
                 if self._flow is not None:
                     self._flow.resume()
 
-    def _abort(self) -> None:
-        """Close the connection without the ending that would make the answer look complete."""
+    def _close(self) -> None:
+        """Close the connection without the ending that would make the answer look complete. What was written still goes out."""
         if self._request.transport is not None:
-            self._request.transport.abort()
+            self._request.transport.close()
 
 
 class Door:
