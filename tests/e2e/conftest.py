@@ -6,6 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Stack:
         self.simulators = simulators
         self.port = port
         self._log = log
+        self._stopped = False
         self.session = aiohttp.ClientSession()
 
     @property
@@ -108,6 +110,22 @@ class Stack:
         time.sleep(0.02)  # the writer is a thread
         return [json.decode(line) for line in self._log.getvalue().splitlines()]
 
+    def log_text(self) -> str:
+        """The same, as it was written."""
+        self.log_lines()
+        return self._log.getvalue().decode()
+
+    async def stop(self) -> None:
+        """End gateway and simulators in order, once: settle, flush, close."""
+        if self._stopped:
+            return
+        self._stopped = True
+        await self.session.close()
+        await self.gateway.drain()
+        await self.gateway.stop()
+        self.gateway.log.close()
+        await self.simulators.stop()
+
 
 Start = Callable[..., Awaitable[Stack]]
 
@@ -119,7 +137,7 @@ async def start_stack(tmp_path: Path) -> AsyncIterator[Start]:
 
     async def begin(more: dict[str, Any] | None = None, chunk_delay_s: float = 0.0) -> Stack:
         simulators = await start("all", chunk_delay_s=chunk_delay_s)
-        settings = merged(CONFIG, more or {})
+        settings = merged(deepcopy(CONFIG), more or {})
         for name, provider in settings["providers"].items():
             provider = settings["providers"][name] = dict(provider)
             if provider["type"] in ("openai", "anthropic", "gemini"):
@@ -137,12 +155,7 @@ async def start_stack(tmp_path: Path) -> AsyncIterator[Start]:
 
     yield begin
     for stack in running:
-        await stack.session.close()
-        stack.gateway.config = stack.gateway.config
-        await stack.gateway.drain()
-        await stack.gateway.stop()
-        stack.gateway.log.close()
-        await stack.simulators.stop()
+        await stack.stop()
     await asyncio.sleep(0)
 
 
