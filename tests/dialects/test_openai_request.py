@@ -1,0 +1,476 @@
+"""A client's Chat request into types.Request: every shape of the API, and every refusal with its place."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
+from gateway.types import (
+    Audio,
+    BadRequest,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Request,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    VendorBlock,
+)
+
+USER = {"role": "user", "content": "hi"}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1.10}'}}
+WEATHER = {"type": "function", "function": {"name": "f"}}
+PNG = "data:image/png;base64,iVBORw0K"
+
+
+def read(*messages: Any, **members: Any) -> Request:
+    return OPENAI_CHAT.read_request(
+        json.dumps({"model": "m", "messages": list(messages) or [USER], **members}).encode()
+    )
+
+
+def refusal(*messages: Any, **members: Any) -> BadRequest:
+    with pytest.raises(BadRequest) as found:
+        read(*messages, **members)
+    assert found.value.message
+    return found.value
+
+
+def parts(message: dict[str, Any]) -> list[Any]:
+    return read(message).messages[0].parts
+
+
+# ---------------------------------------------------------------- messages
+
+
+def test_each_role_keeps_its_place_and_its_name() -> None:
+    request = read(
+        {"role": "system", "content": "a"},
+        {"role": "developer", "content": [{"type": "text", "text": "b"}], "name": "d"},
+        {"role": "user", "content": "c", "name": "ada"},
+        {"role": "assistant", "content": "d"},
+        {"role": "system", "content": "e"},
+    )
+
+    assert request.messages == [
+        Message("system", [Text("a")]),
+        Message("developer", [Text("b")], "d"),
+        Message("user", [Text("c")], "ada"),
+        Message("assistant", [Text("d")]),
+        Message("system", [Text("e")]),
+    ]
+
+
+def test_everything_a_user_can_send_is_read() -> None:
+    pdf = base64.b64encode(b"%PDF-1.7 x").decode()
+    content = [
+        {"type": "text", "text": "look", "cache_control": {"type": "ephemeral"}},
+        {"type": "image_url", "image_url": {"url": "data:image/JPG;base64,/9j/\n 4AAQ", "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "image_url", "image_url": {"url": f"data:application/pdf;base64,{pdf}"}},
+        {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+        {"type": "file", "file": {"file_data": pdf, "filename": "a.pdf"}},
+        {"type": "file", "file": {"file_data": "data:text/plain;charset=utf-8;base64,w6k="}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+    ]
+
+    assert parts({"role": "user", "content": content}) == [
+        Text("look", cache={"type": "ephemeral"}),
+        Image("image/jpeg", "/9j/4AAQ", detail="low"),
+        Image(url="https://example.org/a.png"),
+        Document("application/pdf", pdf),
+        Audio("wav", "UklGRg=="),
+        Document("application/pdf", pdf, title="a.pdf"),
+        Document("text/plain", text="é"),
+        Document(file_id="file-1"),
+    ]
+
+
+def test_an_assistants_turn_is_read_in_order() -> None:
+    turn = {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "b"}],
+        "refusal": "c",
+        "audio": {"id": "audio_1"},
+        "tool_calls": [CALL, {"id": "call_2", "type": "custom", "custom": {"name": "g", "input": "raw"}}],
+    }
+    answers = [
+        {"role": "tool", "tool_call_id": "call_2", "content": "2"},
+        {"role": "tool", "tool_call_id": "call_1", "content": "1"},
+    ]
+
+    assert read(USER, turn, *answers).messages[1:] == [
+        Message(
+            "assistant",
+            [
+                Text("a"),
+                Refusal("b"),
+                Refusal("c"),
+                VendorBlock(Opaque("openai", "audio", {"id": "audio_1"})),
+                ToolCall("call_1", "f", '{"a": 1.10}'),
+                ToolCall("call_2", "g", "raw", custom=True),
+            ],
+        ),
+        Message("tool", [ToolResult("call_2", [Text("2")])]),
+        Message("tool", [ToolResult("call_1", [Text("1")])]),
+    ]
+
+
+def test_thinking_blocks_come_first_and_verbatim() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "hm", "signature": "s", "index": 0},
+        {"type": "redacted_thinking", "data": "d", "index": 1},
+    ]
+    expected = [
+        Reasoning("hm", Opaque("anthropic", "thinking", {"type": "thinking", "thinking": "hm", "signature": "s"})),
+        Reasoning("", Opaque("anthropic", "redacted_thinking", {"type": "redacted_thinking", "data": "d"})),
+        Text("a"),
+    ]
+
+    assert (
+        parts({"role": "assistant", "content": "a", "thinking_blocks": blocks, "reasoning_content": "hm"}) == expected
+    )
+    assert (
+        parts({"role": "assistant", "content": "a", "extra_content": {"anthropic": {"thinking_blocks": blocks}}})
+        == expected
+    )
+    assert parts({"role": "assistant", "content": "a", "reasoning_content": "hm"}) == [Reasoning("hm"), Text("a")]
+
+
+def test_googles_signatures_stay_where_they_were() -> None:
+    signature = {"extra_content": {"google": {"thought_signature": "s"}}}
+    opaque = Opaque("google", "thought_signature", "s")
+    answer = {"role": "tool", "tool_call_id": "call_1", "content": "1"}
+
+    called = read(USER, {"role": "assistant", "tool_calls": [{**CALL, **signature}]}, answer).messages[1].parts
+    assert called == [ToolCall("call_1", "f", '{"a": 1.10}', opaque=opaque)]
+    assert parts({"role": "assistant", "content": "a", **signature}) == [Text("a", opaque=opaque)]
+    assert parts({"role": "assistant", "content": None, **signature}) == [Reasoning("", opaque)]
+
+
+def test_a_cache_mark_on_a_message_belongs_to_its_last_part() -> None:
+    marker = {"type": "ephemeral", "ttl": "1h"}
+    content = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+
+    assert parts({"role": "user", "content": content, "cache_control": marker}) == [Text("a"), Text("b", cache=marker)]
+    breakpoint_ = {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}
+    assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache=marker)]
+
+
+def test_the_deprecated_function_shape_is_read_as_tools() -> None:
+    called = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "function", "name": "f", "content": "1"}
+
+    request = read(USER, called, answer, functions=[{"name": "f"}], function_call={"name": "f"})
+
+    call = request.messages[1].parts[0]
+    assert isinstance(call, ToolCall)
+    assert request.messages[2].parts == [ToolResult(call.id, [Text("1")], name="f")]
+    assert (request.legacy_functions, request.tools, request.tool_choice) == (
+        True,
+        [Tool("f")],
+        ToolChoice("named", ["f"]),
+    )
+    assert read(USER, called, answer).messages[1].parts == [call], "the id is derived from the place, not random"
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def test_tools_of_every_kind_are_read() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 10**30}}}
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "a", "description": "d", "parameters": schema, "strict": True},
+            "cache_control": {"type": "ephemeral"},
+        },
+        {
+            "type": "custom",
+            "custom": {"name": "b", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "x"}}},
+        },
+        {"type": "custom", "custom": {"name": "c"}},
+        {"type": "web_search_20260318", "name": "web_search"},
+    ]
+
+    assert read(tools=tools).tools == [
+        Tool("a", "d", schema, True, cache={"type": "ephemeral"}),
+        Tool("b", custom=True, grammar={"syntax": "lark", "definition": "x"}),
+        Tool("c", custom=True),
+        Tool("web_search", native=tools[3]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("auto", ToolChoice("auto")),
+        ("none", ToolChoice("none")),
+        ("required", ToolChoice("required")),
+        ({"type": "function", "function": {"name": "f"}}, ToolChoice("named", ["f"])),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [WEATHER]}},
+            ToolChoice("allowed_auto", ["f"]),
+        ),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [WEATHER]}},
+            ToolChoice("allowed_required", ["f"]),
+        ),
+    ],
+)
+def test_tool_choices_of_every_kind_are_read(choice: Any, expected: ToolChoice) -> None:
+    assert read(tools=[WEATHER], tool_choice=choice).tool_choice == expected
+
+
+def test_a_choice_that_chooses_nothing_is_ignored_without_tools() -> None:
+    assert read(tool_choice="auto").tool_choice is None
+    assert read(tool_choice="none").tool_choice is None
+
+
+def test_every_parameter_is_read() -> None:
+    request = read(
+        max_tokens=1, max_completion_tokens=2, temperature=1, top_p=0.5, top_k=3, stop="x", seed=-4, n=2,
+        presence_penalty=-2, frequency_penalty=2, logit_bias={"50256": -100}, logprobs=True, top_logprobs=5,
+        response_format={"type": "json_schema", "json_schema": {"name": "o", "schema": {"a": 1}, "strict": False, "description": "d"}},
+        reasoning_effort="max", verbosity="low", user="u", safety_identifier="s", metadata={"k": "v"}, service_tier="flex",
+        parallel_tool_calls=False, stream=True, stream_options={"include_usage": True}, thinking={"type": "adaptive"},
+        store=True, foo={"bar": 1},
+    )  # fmt: skip
+
+    assert request == Request(
+        model="m", messages=[Message("user", [Text("hi")])],
+        max_tokens=2, temperature=1, top_p=0.5, top_k=3, stop=["x"], seed=-4, n=2, presence_penalty=-2, frequency_penalty=2,
+        logit_bias={"50256": -100}, logprobs=True, top_logprobs=5, format=ResponseFormat("json_schema", {"a": 1}, "o", "d", False),
+        effort="max", verbosity="low", user="u", safety_identifier="s", metadata={"k": "v"}, service_tier="flex",
+        parallel_tool_calls=False, stream=True, include_usage=True, thinking={"type": "adaptive"},
+        extra={"store": True, "foo": {"bar": 1}},
+    )  # fmt: skip
+
+
+def test_null_says_nothing() -> None:
+    names = (
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "seed",
+        "n",
+        "logit_bias",
+        "response_format",
+        "reasoning_effort",
+        "user",
+    )
+    names += (
+        "metadata",
+        "stream",
+        "stream_options",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "verbosity",
+        "service_tier",
+    )
+
+    assert read(**dict.fromkeys(names)) == read()
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        (5, "messages[0]"),
+        ({}, "messages[0].role"),
+        ({"role": "bot", "content": "x"}, "messages[0].role"),
+        ({"role": "user"}, "messages[0].content"),
+        ({"role": "user", "content": []}, "messages[0].content"),
+        ({"role": "user", "content": 5}, "messages[0].content"),
+        ({"role": "user", "content": "x", "name": 5}, "messages[0].name"),
+        ({"role": "user", "content": [5]}, "messages[0].content[0]"),
+        ({"role": "user", "content": [{"type": "video"}]}, "messages[0].content[0].type"),
+        ({"role": "user", "content": [{"type": "text"}]}, "messages[0].content[0].text"),
+        ({"role": "system", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}, "messages[0].content[0].type"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": PNG}]}, "messages[0].content[0].image_url"),
+        ({"role": "user", "content": [{"type": "file", "file": {}}]}, "messages[0].content[0].file.file_data"),
+        ({"role": "assistant", "tool_calls": {}}, "messages[0].tool_calls"),
+        ({"role": "assistant", "tool_calls": [{"function": {}}]}, "messages[0].tool_calls[0].id"),
+        ({"role": "assistant", "tool_calls": [{"id": "c", "type": "x"}]}, "messages[0].tool_calls[0].type"),
+        ({"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}, "messages[0].tool_calls[0].function.arguments"),
+        ({"role": "assistant", "thinking_blocks": [{"type": "x"}]}, "messages[0].thinking_blocks[0].type"),
+        ({"role": "function", "name": "f", "content": "x"}, "messages[0].name"),
+    ],
+)  # fmt: skip
+def test_a_wrong_message_is_refused_at_its_place(message: Any, param: str) -> None:
+    assert refusal(message).param == param
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/a.png",
+        "file:///etc/passwd",
+        "ftp://x/y",
+        "data:image/png,abc",
+        "data:;base64,abcd",
+        "data:image/png;base64,",
+        "data:image/png;base64,ab*d",
+        "data:image/png;base64,abc",
+        "data:text/html;base64,abcd",
+        "example.org/a.png",
+    ],
+)
+def test_an_image_is_base64_of_a_declared_type_or_an_https_address(url: str) -> None:
+    error = refusal({"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]})
+
+    assert error.param == "messages[0].content[0].image_url"
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": []}}]},
+            "tools[0].function.parameters",
+        ),
+        ({"tools": [WEATHER, WEATHER]}, "tools[1]"),
+        ({"tools": [{}]}, "tools[0].type"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "x"}}, "tool_choice.type"),
+        ({"tools": [WEATHER], "tool_choice": "f"}, "tool_choice"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": -1}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"seed": 2**63}, "seed"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": [""]}, "stop[0]"),
+        ({"stop": 5}, "stop"),
+        ({"logit_bias": {"1": 101}}, "logit_bias.1"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        ({"stream": 1}, "stream"),
+        ({"user": 5}, "user"),
+        ({"metadata": []}, "metadata"),
+        ({"model": 5}, "model"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_its_name(members: dict[str, Any], param: str) -> None:
+    assert refusal(**members).param == param
+
+
+def test_a_result_for_an_unknown_call_is_refused() -> None:
+    error = refusal(USER, {"role": "tool", "tool_call_id": "call_9", "content": "x"})
+
+    assert error.param == "messages[1].tool_call_id"
+    assert "must be a response to a preceding message with 'tool_calls'" in error.message
+
+
+def test_a_second_result_for_a_call_is_refused() -> None:
+    answer = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
+
+    error = refusal(USER, {"role": "assistant", "tool_calls": [CALL]}, answer, answer)
+
+    assert error.param == "messages[3].tool_call_id"
+
+
+@pytest.mark.parametrize("after", [[], [USER], [{"role": "assistant", "content": "x"}]])
+def test_a_call_without_a_result_is_refused_in_openais_words(after: list[Any]) -> None:
+    error = refusal(USER, {"role": "assistant", "tool_calls": [CALL]}, *after)
+
+    assert error.param == ("messages.[2].role" if after else "messages.[1].role")
+    assert "must be followed by tool messages responding to each 'tool_call_id'" in error.message
+    assert "call_1" in error.message
+
+
+def test_with_repair_a_call_may_stay_without_a_result_but_no_result_without_a_call() -> None:
+    dialect = OpenAIChat(repair_history=True)
+    body = {"model": "m", "messages": [{"role": "assistant", "tool_calls": [CALL]}, USER]}
+
+    assert len(dialect.read_request(json.dumps(body).encode()).messages) == 2
+    body["messages"] = [{"role": "tool", "tool_call_id": "call_9", "content": "x"}]
+    with pytest.raises(BadRequest):
+        dialect.read_request(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"\xff", b'{"messages":"\xff"}', b'{"messages":' + b"[" * 90 + b"]" * 90 + b"}", b"[" * 500_000],
+)
+def test_what_is_no_json_object_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(BadRequest) as found:
+        OPENAI_CHAT.read_request(body)
+
+    assert found.value.code == "invalid_json"
+
+
+WORDS = st.sampled_from(
+    [
+        "role",
+        "content",
+        "type",
+        "text",
+        "image_url",
+        "url",
+        "messages",
+        "tools",
+        "tool_calls",
+        "function",
+        "name",
+        "arguments",
+        "id",
+        "user",
+        "assistant",
+        "tool",
+        "system",
+        "tool_call_id",
+        "data:image/png;base64,AAAA",
+        "stop",
+        "thinking_blocks",
+        "extra_content",
+        "google",
+        "thought_signature",
+        "custom",
+        "file",
+        "file_data",
+    ]
+)
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(WORDS, ANY), st.lists(st.dictionaries(WORDS, ANY, max_size=5), max_size=3), st.dictionaries(st.sampled_from(["tools", "tool_choice", "functions", "function_call", "stop", "response_format", "logit_bias", "stream_options"]), ANY))  # fmt: skip
+def test_no_json_raises_anything_but_a_refusal(
+    extra: dict[str, Any], messages: list[Any], members: dict[str, Any]
+) -> None:
+    body = json.dumps({**extra, **members, "messages": messages}).encode()
+    try:
+        assert OPENAI_CHAT.read_request(body).messages
+    except BadRequest as error:
+        assert error.message
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        OPENAI_CHAT.read_request(body)
