@@ -161,11 +161,8 @@ class Reader:
         kind = block.get("type")
         if kind is None:
             raise missing(f"{path}.type")
-        if (
-            where == "assistant"
-            and isinstance(kind, str)
-            and (kind == "server_tool_use" or kind.endswith("_tool_result"))
-        ):
+        typed(kind, str, f"{path}.type")
+        if where == "assistant" and (kind == "server_tool_use" or kind.endswith("_tool_result")):
             self.talk.tokens += count(orjson.dumps(block).decode())
             return ""
         if kind not in ALLOWED[where]:

@@ -9,6 +9,7 @@ from gateway.simulator.anthropic_errors import refused
 from gateway.simulator.anthropic_fields import missing, only, thinking_type, typed
 from gateway.simulator.anthropic_models import Rules
 from gateway.simulator.model import Choice, Spec
+from gateway.simulator.schemas import problem
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 VENDOR_TOOL = re.compile(r"[a-z_]+_\d{8}\Z")
@@ -73,6 +74,7 @@ def _tool(tool: dict[str, Any], path: str, rules: Rules) -> Spec | None:
         raise refused(f"{path}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
     schema = typed(tool["input_schema"], dict, f"{path}.input_schema")
     _check_input_schema(schema, f"{path}.input_schema")
+    _check_valid(schema, f"{path}.input_schema")
     if tool.get("strict"):
         if not rules.structured:
             raise refused("strict tools are not supported on this model")
@@ -89,13 +91,19 @@ def _check_input_schema(schema: dict[str, Any], path: str) -> None:
         raise refused(f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level")
 
 
+def _check_valid(schema: dict[str, Any], path: str) -> None:
+    wrong = problem(schema)
+    if wrong is not None:
+        raise refused(f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({wrong})")
+
+
 def read_choice(body: dict[str, Any], tools: list[Spec], rules: Rules) -> tuple[Choice, list[str], bool]:
     """The mode, the tool it is limited to, and whether several calls may be made at once."""
     choice = body.get("tool_choice")
     if choice is None:
         return "auto", [], True
     kind = choice.get("type")
-    if kind not in CHOICE_KEYS:
+    if not isinstance(kind, str) or kind not in CHOICE_KEYS:
         raise refused(
             f"tool_choice: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'auto', 'any', 'tool', 'none'"
         )
@@ -133,6 +141,7 @@ def read_format(body: dict[str, Any], rules: Rules) -> Any:
     format = (body.get("output_config") or {}).get("format")
     if format is None:
         return None
+    typed(format, dict, "output_config.format")
     if not rules.structured:
         raise refused("output_config.format: structured outputs are not supported on this model")
     if format.get("type") != "json_schema":
@@ -141,6 +150,7 @@ def read_format(body: dict[str, Any], rules: Rules) -> Any:
         raise missing("output_config.format.schema")
     only(format, frozenset({"type", "schema"}), "output_config.format")
     schema = typed(format["schema"], dict, "output_config.format.schema")
+    _check_valid(schema, "output_config.format.schema")
     check_schema(schema, "output_config.format.schema")
     return schema
 

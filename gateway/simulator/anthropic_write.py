@@ -17,6 +17,7 @@ from gateway.simulator.replies import Frame
 from gateway.simulator.tokens import count
 
 STOP_REASONS = {"end": "end_turn", "length": "max_tokens", "stop": "stop_sequence", "calls": "tool_use"}
+ONLY_AT_START = frozenset({"cache_creation", "service_tier"})  # message_delta repeats the counts alone
 
 
 class Shape(Struct, frozen=True):
@@ -102,6 +103,7 @@ class Events:
             "stop_details": None,
         }
         counts = usage(self.shape, self.answer.output_tokens, self.answer.thinking_tokens)
+        counts = {name: value for name, value in counts.items() if name not in ONLY_AT_START}
         yield self._event("message_delta", closing=True, delta=delta, usage=counts)
         yield self._event("message_stop", closing=True)
 

@@ -27,6 +27,7 @@ Keys = Mapping[str, str | Iterable[str]]
 
 VENDORS: dict[str, Vendor] = {"openai": OpenAI(), "anthropic": Anthropic(), "gemini": Gemini()}
 BASES = {"openai": "/v1", "anthropic": "", "gemini": ""}  # what an SDK's base_url ends with
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STATE = web.AppKey("simulator", State)
 
 
@@ -124,9 +125,11 @@ async def serve(
         announce(f"simulated {name}: {running.url_for(name)}")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, stopping.set)
     try:
         await stopping.wait()
     finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
         await running.stop()

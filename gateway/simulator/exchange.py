@@ -23,7 +23,11 @@ from gateway.simulator.replies import JSON, Frame, Refused, Route, Seen, Sent, S
 MAX_BODY_BYTES = 32 * 1024 * 1024
 HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
 POLL_S = 0.02
-BEFORE_THE_ANSWER = frozenset({"status", "html", "reset"})
+
+
+def _hits_first(fault: Fault) -> bool:
+    """Whether the fault takes the place of the whole answer."""
+    return fault.kind in ("status", "html") or (fault.kind == "reset" and not fault.after_events)
 
 
 class Gone(ConnectionError):
@@ -58,7 +62,6 @@ class Exchange:
 
     async def run(self) -> web.StreamResponse:
         """Answer, and write down what became of it."""
-        self.state.journal.add(self.seen)
         try:
             return await self._answer()
         except Refused as refused:
@@ -72,7 +75,7 @@ class Exchange:
         sent = await self._read(mute=fault is not None and fault.kind == "empty")
         if fault is not None and fault.kind == "slow_first_byte":
             await self._pause(fault.pause_s)
-        elif fault is not None and fault.kind in BEFORE_THE_ANSWER and not fault.after_events:
+        elif fault is not None and _hits_first(fault):
             return self._early(sent, fault)
         self.vendor.authorize(sent, self.state.keys.get(self.vendor.name))
         reply = self.route.endpoint(sent)
@@ -87,6 +90,8 @@ class Exchange:
             self.seen.body = await self.request.read()
         except web.HTTPRequestEntityTooLarge:
             raise self.vendor.too_large(self._sent(mute)) from None
+        finally:
+            self.state.journal.add(self.seen)  # with its body, which the journal weighs
         return self._sent(mute)
 
     def _sent(self, mute: bool) -> Sent:
@@ -129,21 +134,16 @@ class Exchange:
     # ------------------------------------------------------------ answers
 
     async def _whole(self, sent: Sent, reply: Whole, fault: Fault | None) -> web.StreamResponse:
-        body = reply.body
-        match fault.kind if fault else "":
-            case "error_event":
-                assert fault is not None
-                # Vendors have been seen to send an error with status 200.
-                refused = self.vendor.failure(sent, fault)
-                return self._refusal(Refused(200, refused.body))
-            case "cut" | "stall" | "reset":
-                assert fault is not None
-                return await self._half(body, fault)
-            case "bad_json":
-                return self._response(200, body[: len(body) // 2], JSON, error=True)
+        if fault is not None and fault.kind in ("cut", "stall", "reset"):
+            return await self._half(reply.body, fault)
+        if fault is not None and fault.kind == "error_event":
+            # Vendors have been seen to send an error with status 200.
+            return self._refusal(Refused(200, self.vendor.failure(sent, fault).body))
+        if fault is not None and fault.kind == "bad_json":
+            return self._response(200, reply.body[: len(reply.body) // 2], JSON, error=True)
         if reply.billed:
             self.counter.add(reply.input_tokens, reply.output_tokens)
-        return self._response(200, body, JSON)
+        return self._response(200, reply.body, JSON)
 
     async def _half(self, body: bytes, fault: Fault) -> web.StreamResponse:
         """Announce the whole body, send its first half, and break (or pause and go on)."""

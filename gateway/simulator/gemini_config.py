@@ -10,6 +10,7 @@ from gateway.simulator.gemini_models import Rules
 from gateway.simulator.gemini_proto import snake
 from gateway.simulator.model import Choice, Spec
 from gateway.simulator.replies import Refused
+from gateway.simulator.schemas import problem
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z")
 REQUEST = "* GenerateContentRequest."
@@ -60,6 +61,7 @@ def _check_format(config: dict[str, Any]) -> None:
         raise refused("Response schema is only supported with response mime type `application/json` or `text/x.enum`.")
     if "responseSchema" in config:
         check_schema(config["responseSchema"], "generation_config.response_schema")
+    _check_json_schema(config.get("responseJsonSchema", {}), "generation_config.response_json_schema")
 
 
 def _check_thinking(thinking: dict[str, Any], model: str, rules: Rules) -> None:
@@ -119,6 +121,7 @@ def _declared(declared: dict[str, Any], path: str) -> Spec:
         raise refused(f"{path}: only one of parameters and parameters_json_schema may be set.")
     if "parameters" in declared:
         check_schema(declared["parameters"], f"{path}.parameters")
+    _check_json_schema(declared.get("parametersJsonSchema", {}), f"{path}.parameters_json_schema")
     return Spec(name, declared.get("parameters", declared.get("parametersJsonSchema")))
 
 
@@ -143,6 +146,12 @@ def check_schema(schema: dict[str, Any], path: str) -> None:
         check_schema(inner, f"{path}.any_of[{place}]")
     if "items" in schema:
         check_schema(schema["items"], f"{path}.items")
+
+
+def _check_json_schema(schema: Any, path: str) -> None:
+    wrong = problem(schema)
+    if wrong is not None:
+        raise field_error(path, f"invalid JSON Schema: {wrong}")
 
 
 def read_choice(body: dict[str, Any], tools: list[Spec]) -> tuple[Choice, list[str]]:

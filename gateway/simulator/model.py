@@ -210,7 +210,7 @@ def _text(ask: Ask, place: int) -> str:
 
 
 def _quoted(result: Result) -> str:
-    return f"{result.name} {'failed' if result.failed else ''}-> {result.text}"
+    return f"{result.name}{' failed' if result.failed else ''} -> {result.text}"
 
 
 def _json(value: Any) -> str:

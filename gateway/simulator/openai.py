@@ -220,13 +220,20 @@ def _choice(body: dict[str, Any], tools: list[Spec]) -> tuple[Choice, list[str]]
         ):
             return "any", _offered([name], tools)
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*allowed]}}:
-            names = [tool.get(tool.get("type"), {}).get("name") for tool in allowed if isinstance(tool, dict)]
+            names = [_allowed_name(tool) for tool in allowed]
             return "any" if mode == "required" else "auto", _offered(names, tools)
     raise refused(
         f"Invalid value: '{wanted}'. Supported values are: 'none', 'auto', and 'required'.",
         "tool_choice",
         "invalid_value",
     )
+
+
+def _allowed_name(tool: Any) -> str:
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}} | {"type": "custom", "custom": {"name": str(name)}}:
+            return name
+    raise refused("Invalid value for 'tool_choice.allowed_tools.tools'.", "tool_choice", "invalid_value")
 
 
 def _offered(names: list[str], tools: list[Spec]) -> list[str]:

@@ -12,6 +12,7 @@ from gateway.simulator.model import Spec
 from gateway.simulator.openai_errors import refused
 from gateway.simulator.openai_fields import wrong_type, wrong_value
 from gateway.simulator.replies import Refused
+from gateway.simulator.schemas import problem
 
 NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
 MAX_NAME = 64
@@ -79,6 +80,11 @@ def _function(function: dict[str, Any], param: str) -> Spec:
     schema = function.get("parameters")
     if schema is not None and not isinstance(schema, dict):
         raise wrong_type(f"{param}.parameters", schema, dict)
+    wrong = problem(schema or {})
+    if wrong is not None:
+        raise refused(
+            f"Invalid schema for function '{name}': {wrong}.", f"{param}.parameters", "invalid_function_parameters"
+        )
     if schema and schema.get("type") != "object":
         got = schema.get("type")
         said = "None" if got is None else got
@@ -152,6 +158,11 @@ def _json_schema(wanted: Any) -> Any:
     schema = wanted.get("schema")
     if not isinstance(schema, dict):
         raise _missing("response_format.json_schema.schema")
+    wrong = problem(schema)
+    if wrong is not None:
+        raise refused(
+            f"Invalid schema for response_format '{name}': {wrong}.", "response_format", "invalid_json_schema"
+        )
     if wanted.get("strict"):
         who = f"Invalid schema for response_format '{name}'"
         if schema.get("type") != "object":
