@@ -39,11 +39,10 @@ from gateway.core.ledger_commands import (
     Synced,
 )
 from gateway.core.ledger_draft import Changes, Draft, Reader
-from gateway.core.ledger_rows import Account, AlertRow, Audit, Holder, Key, Lease
+from gateway.core.ledger_rows import Account, AlertRow, Audit, AuditAction, Holder, HolderState, Key, Lease
 
-FORGET_S = (
-    86_400.0  # how long a holder that left or died is remembered, so that late repeats of its commands do nothing
-)
+# How long a holder that left or died is remembered, so that late repeats of its commands do nothing.
+FORGET_S = 7 * 86_400.0
 SHARE = 4  # a lease beyond need is at most 1 / (SHARE x holders) of what is left
 
 _reply = msgspec.msgpack.Decoder(Synced)
@@ -228,8 +227,8 @@ class _Turn:
                 if self.draft.alert(row):
                     self.alerts.append(row)
 
-    def _audit(self, action: str, key: Key, amount: int, note: str = "") -> None:
-        self.draft.changes.audits.append(Audit(self.now, action, key, amount, note))  # type: ignore[arg-type]
+    def _audit(self, action: AuditAction, key: Key, amount: int, note: str = "") -> None:
+        self.draft.changes.audits.append(Audit(self.now, action, key, amount, note))
 
     # ------------------------------------------------------------ holders that die
 
@@ -243,8 +242,9 @@ class _Turn:
             elif holder.state != "live" and age > FORGET_S:
                 self._forget(holder.id)
 
-    def _bury(self, id: str, state: str) -> None:
-        self.draft.holder(id).state = state  # type: ignore[assignment]
+    def _bury(self, id: str, state: HolderState) -> None:
+        holder = self.draft.holder(id)
+        holder.state, holder.beat_at = state, self.now
         for lease in self.draft.leases_of(id):
             if lease.amount and not lease.orphan:
                 self._orphan(lease)

@@ -83,7 +83,8 @@ class Draft:
 
     def peek(self, holder: str, key: Key) -> int:
         """How much `holder` has on `key`, orphans not counted, without touching the row."""
-        row = self.changes.leases.get((holder, key)) or self.reader.lease(holder, key)
+        changed = (holder, key) in self.changes.leases
+        row = self.changes.leases[holder, key] if changed else self.reader.lease(holder, key)
         return 0 if row is None or row.orphan else row.amount
 
     def leases_of(self, holder: str) -> list[Lease]:

@@ -17,6 +17,7 @@ TOKENS = "tokens"
 
 Window = Literal["daily", "monthly"]
 Level = Literal["warning", "critical", "exceeded"]
+AuditAction = Literal["reset", "orphan", "revive", "limit"]
 HolderState = Literal["live", "dead", "left"]
 
 
@@ -96,7 +97,7 @@ class Audit(Struct, frozen=True):
     """What was done to an account out of the ordinary. `amount`: the tokens removed or charged, or the new limit (-1: none)."""
 
     at: float
-    action: Literal["reset", "orphan", "revive", "limit"]
+    action: AuditAction
     key: Key
     amount: int
     note: str = ""

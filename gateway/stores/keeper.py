@@ -59,7 +59,7 @@ class Keeper:
         settings = alerts or Alerts()
         self.counts: Counter[str] = Counter()
         self._clock = clock
-        self._on_event = on_event
+        self.on_event = on_event
         self._strict = strict
         self._configured: tuple[str, ...] = ()
         self._wallet = Wallet(self._quota_of(quotas))
@@ -153,8 +153,8 @@ class Keeper:
 
     # ------------------------------------------------------------ operators
 
-    def accounts(self, scopes: Iterable[str]) -> list[AccountView]:
-        """The current accounts of scopes, each by day and month. A scope that ends with `*` stands for all that begin so."""
+    def accounts(self, scopes: Iterable[str] = ("*",)) -> list[AccountView]:
+        """The current accounts of scopes, each by day and month; all of them by default. A scope that ends with `*` stands for all that begin so."""
         now = self._clock()
         names = sorted({name for scope in scopes for name in self._matching(scope)})
         return [account_view(purse) for name in names for purse in self._wallet.current((name,), now)]
@@ -191,6 +191,11 @@ class Keeper:
     async def mark_delivered(self, id: str) -> None:
         """The webhook of this alert got through. Raises StoreDown."""
         await self._pump.store.run(Delivered(id), self._clock())
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store took the last command."""
+        return self._pump.healthy
 
     @property
     def transactions(self) -> int:
@@ -266,8 +271,8 @@ class Keeper:
             del self._alerts[next(iter(self._alerts))]
 
     def _tell(self, event: KeeperEvent) -> None:
-        if self._on_event is not None:
-            self._on_event(event)
+        if self.on_event is not None:
+            self.on_event(event)
 
 
 def _matches(pattern: str, scope: str) -> bool:

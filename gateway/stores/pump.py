@@ -170,6 +170,11 @@ class Pump:
         self._awake.set()
 
     @property
+    def healthy(self) -> bool:
+        """Whether the store took the last command."""
+        return not self._failures
+
+    @property
     def waiting(self) -> bool:
         """Whether requests wait for room."""
         return bool(self._queue)
