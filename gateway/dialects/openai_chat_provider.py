@@ -147,8 +147,9 @@ class Reader:
         if self._done:
             return []
         events = self._events(self._splitter.eof())
-        if self._done:
+        if self._done and not (isinstance(events[-1], Failed) and events[-1].kind == "bad_reply"):
             return events
+        events = events[:-1] if self._done else events  # half a frame is no bad frame
         self._done = True
         return [*events, self._stray_error() or Failed("truncated")]
 

@@ -107,7 +107,7 @@ class Case:
     def echo(self, request: Request) -> Echo:
         return Echo(
             id=ECHO_ID,
-            model=request.model,
+            model=request.model or self.settings.model,
             created=CREATED,
             include_usage=request.include_usage,
             legacy_functions=request.legacy_functions,
