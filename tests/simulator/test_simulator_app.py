@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import aiohttp
 import pytest
@@ -13,7 +15,7 @@ from simulator_kit import HELLO
 
 from gateway.simulator.app import Running, serve, start
 from gateway.simulator.exchange import MAX_BODY_BYTES
-from gateway.simulator.faults import Fault
+from gateway.simulator.faults import Fault, Kind
 
 
 async def status_of(http: aiohttp.ClientSession, url: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
@@ -122,3 +124,18 @@ async def test_serving_announces_every_vendor_and_ends_on_a_signal() -> None:
 
     assert [line.split(":")[0] for line in announced] == ["simulated openai", "simulated anthropic", "simulated gemini"]
     assert announced[0].endswith("/openai/v1")
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_simulators_share_no_translation_with_the_gateway_they_check() -> None:
+    sources = [path.read_text() for path in (ROOT / "gateway/simulator").glob("*.py")]
+    foreign = {name for text in sources for name in re.findall(r"^(?:from|import) (gateway\.\w+)", text, re.M)}
+
+    assert foreign == {"gateway.simulator", "gateway.core"}
+
+
+def test_the_manual_names_every_kind_of_fault() -> None:
+    manual = (ROOT / "docs/simulators.md").read_text()
+    assert [kind for kind in get_args(Kind) if f"| `{kind}` |" not in manual] == []
