@@ -251,7 +251,8 @@ class Gateway:
         """What the quotas have to tell: alerts, refusals, the store going and coming back."""
         if isinstance(event, Alert):
             self.registry.count("gateway_alerts_total", event.level)
-            self.log.event("warning", "quota_alert", **msgspec.to_builtins(event))
+            # Nested: an alert has a level and a time of its own.
+            self.log.event("warning", "quota_alert", alert=msgspec.to_builtins(event))
         elif isinstance(event, Refused):
             tenant = event.scope.removeprefix("tenant:").partition("/")[0]
             known = not event.scope.startswith("tenant:") or tenant in self.config.tenants
@@ -260,9 +261,12 @@ class Gateway:
             self.log.event(
                 "warning", "lease_orphaned", scope=event.key.scope, period=event.key.period, tokens=event.amount
             )
+        elif isinstance(event, StoreLost):
+            self.store_lost = True
+            self.log.event("error", "store_lost", message=event.message)
         else:
-            self.store_lost = isinstance(event, StoreLost)
-            self.log.event("error" if self.store_lost else "info", "store_lost" if self.store_lost else "store_back")
+            self.store_lost = False
+            self.log.event("info", "store_back")
 
     def _open_jwks(self, config: Config) -> dict[str, Jwks]:
         return open_jwks(config.auth, report=lambda message: self.log.event("warning", "jwks", message=message))

@@ -23,7 +23,7 @@ from gateway.simulator.app import Running, start
 from gateway.telemetry import Registry
 from gateway.web.auth import mint
 
-SECRET = "an end to end secret of more than 32 bytes"
+SECRET = "an end to end secret of more than 64 bytes, which would do for HS512 as well"
 
 CONFIG: dict[str, Any] = {
     "server": {"drain_s": 2},

@@ -19,7 +19,6 @@ from yarl import URL
 
 from gateway.web.surfaces import SOCKETS, UNDER_BASE, Route
 
-pytestmark = pytest.mark.filterwarnings("ignore:The HMAC key")  # HS512 with a secret for HS256: a forgery
 BODY = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}]}
 TENANTS = ["acme", "globex", "initech"]  # the last one is not listed, and served as `default`
 
