@@ -49,3 +49,15 @@ WEATHER = {
 }
 TIME = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 QUESTION = "What is the weather in Paris and the time in Rome?"
+
+
+MISSING = object()
+
+
+def changed(provider: str, change: dict[str, Any]) -> dict[str, Any]:
+    body = {**HELLO[provider][1], **change}
+    return {name: value for name, value in body.items() if value is not MISSING}
+
+
+def say(*turns: tuple[str, Any], **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": content} for role, content in turns], **more}
