@@ -35,6 +35,9 @@ class Splitter:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Frames completed by `data`. Raises LineTooLong when one grows past the limit."""
+        if not self._buffer and _one_line(data):
+            self._first = False
+            return [(b"", data[6:-2])]
         buffer = self._buffer + data if self._buffer else data
         if self._first:
             if len(buffer) < 3 and BOM.startswith(buffer):
@@ -98,6 +101,13 @@ class Splitter:
             elif line and name and name not in (b"id", b"retry"):
                 self.stray.append(line)
         return (event, b"\n".join(lines)) if lines else None
+
+
+def _one_line(data: bytes) -> bool:
+    """The common case: one frame of one line, in one piece."""
+    if not data.startswith(b"data: ") or not data.endswith(b"\n\n"):
+        return False
+    return data.find(b"\n") == len(data) - 2 and b"\r" not in data
 
 
 def frame(data: bytes, event: bytes = b"") -> bytes:

@@ -164,9 +164,9 @@ class Reader:
     def _events(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []
         for name, data in frames:
+            events += self._frame(name, data)
             if self._done:
                 break
-            events += self._frame(name, data)
         return events
 
     def _frame(self, name: bytes, data: bytes) -> list[Event]:
