@@ -123,10 +123,10 @@ class _Run:
         for choice in plan if fallback.enabled else plan[:1]:
             if self._trail.attempts >= limit:
                 break
-            fault = await self._consider(choice)
+            fault = await self._with_every_key(choice, limit)
             if fault is _ANSWERED:
                 return
-            if fault is not None and fault.next is Next.SAME:
+            if fault is not None and fault.next is Next.SAME and retry.EFFECT[fault.kind].cooldown is None:
                 again.append(choice)
         if fallback.enabled:
             for choice in again:
@@ -136,6 +136,15 @@ class _Run:
                 if await self._consider(choice) is _ANSWERED:
                     return
         raise nobody_left(self._faults, self._skips, self._call.peek.model, self._public_attempts())
+
+    async def _with_every_key(self, choice: Choice, limit: int) -> Fault | None:
+        """Try one candidate; where only its credential has to rest, go on with its next one at once. As _consider."""
+        fault = await self._consider(choice)
+        while fault is not None and fault is not _ANSWERED and retry.EFFECT[fault.kind].cooldown is not None:
+            if self._trail.attempts >= limit or choice.deployment.usable_at() > self._p.clock():
+                break
+            fault = await self._consider(choice)
+        return fault
 
     async def _consider(self, choice: Choice) -> Fault | None:
         """Try one candidate unless something speaks against it. _ANSWERED, the fault, or None when it was skipped."""
@@ -274,9 +283,9 @@ class _Run:
             reason = "its credential was refused" if bad else "cooling down after a rate limit"
             self._skip(choice, "credential" if bad else "cooldown", f"{reason}, {wait_s:.0f} s left", wait_s)
             return None
-        if self._left is not None:
+        if self._left is not None and self._left[0] != deployment.name:
             p.recorder.fallback(*self._left, deployment.name)
-            self._left = None
+        self._left = None
         if isinstance(sink, Stream) and deployment.breaker.state(began) != "closed":
             sink.on_commit = partial(deployment.breaker.success, ticket, began)
         self._trail.attempts += 1

@@ -36,6 +36,7 @@ KINDS: dict[int, FaultKind] = {
     409: "server_error",
     499: "server_error",
     503: "overloaded",
+    529: "overloaded",
 }
 
 

@@ -39,7 +39,9 @@ class Headers:
             block = f"x-gateway-provider: {_safe(trail.provider)}\r\nx-gateway-model: {_safe(trail.model)}\r\n".encode()
             self._blocks[key] = block
         ids = f"x-request-id: {call.id}\r\nrequest-id: {call.id}\r\nx-gateway-attempts: {trail.attempts}\r\n"
-        if len(trail.steps) > 1 or trail.clamped or rate_limits or (trail.notes and _noted(trail)):
+        # The step that answers is on the trail once it is over: a stream's headers go out before that.
+        passed_over = trail.steps and trail.steps[0].outcome != "ok"
+        if passed_over or trail.clamped or rate_limits or (trail.notes and _noted(trail)):
             ids += _extras(trail, rate_limits)
         return block + ids.encode()
 
