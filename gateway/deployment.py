@@ -57,7 +57,8 @@ class Deployment:
         self.family = FAMILY.get(section.type, "openai")
         self.scope = f"provider:{name}"
         keys = section.api_keys or ([section.api_key] if section.api_key else [])
-        self.credentials = [Credential(vendor.headers(key.reveal())) for key in keys]
+        # A server of one's own may need no key; whoever needs one is refused by the configuration's checks.
+        self.credentials = [Credential(vendor.headers(key.reveal())) for key in keys] or [Credential([])]
         self._heads: dict[tuple[int, str, bool], bytes] = {}
         self._next = 0
 

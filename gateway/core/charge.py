@@ -1,8 +1,9 @@
 """What one attempt costs in tokens, whatever the vendor reported. Pure.
 
 Rule 1: a sane report is charged as it is, even above what was held. Rule 2: a missing one is estimated from above: what was
-used is never under-counted. Rule 3: an absurd one (negative, or above four times the hold and above all that the model can
-hold) never reaches an account; the bound takes its place and the answer is marked suspect.
+used is never under-counted; an answer that came to its end without one is marked suspect. Rule 3: an absurd one (negative, or
+above four times the hold and above all that the model can hold) never reaches an account; the bound takes its place and the
+answer is marked suspect.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def charge(
     held: the reservation. interrupted: the answer did not come to its end, so a report may be a beginning only.
     """
     seen = input_bound + (output_estimate(output_bytes) if output_bytes else 0)
-    if usage is None:
-        return Charge(seen, estimated=True)
+    if usage is None:  # normal for an answer that was cut, for one that came to its end it is not
+        return Charge(seen, estimated=True, suspect=not interrupted)
     total = usage.total or usage.input + usage.output
     if (
         total <= 0
