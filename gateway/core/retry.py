@@ -21,10 +21,14 @@ BreakerEffect = Literal["failure", "healthy", "neutral"]
 
 
 class Cooldown(Struct, frozen=True):
-    """How long the credential rests: what the vendor says, else `default_s`, and never longer than `cap_s`."""
+    """How long the credential rests: what the vendor says, else `default_s`, and never longer than `cap_s`.
+
+    least_s: nor shorter than this. The vendor's wait may be that of a rate window, which says nothing about the fault.
+    """
 
     default_s: float
     cap_s: float
+    least_s: float = 0.0
 
 
 class Effect(Struct, frozen=True):
@@ -42,9 +46,9 @@ class Effect(Struct, frozen=True):
 
 
 _RATE = Cooldown(5.0, 300.0)
-_BAD_KEY = Cooldown(300.0, 300.0)
+_BAD_KEY = Cooldown(300.0, 300.0, least_s=300.0)
 # An operator who tops up the account should not wait for a restart, so without a word from the vendor it is tried again soon.
-_SPENT = Cooldown(300.0, 3600.0)
+_SPENT = Cooldown(300.0, 3600.0, least_s=300.0)
 
 _UNREACHABLE = "The provider could not be reached. Try again later; the operator can see the cause in the log."
 _BROKEN = "The connection to the provider broke before its answer was complete. Try again later."
@@ -108,7 +112,7 @@ def cooldown_s(fault: Fault) -> float:
     if rule is None:
         return 0.0
     asked = fault.retry_after_s
-    return min(asked, rule.cap_s) if asked is not None and asked > 0 else rule.default_s
+    return max(rule.least_s, min(asked, rule.cap_s)) if asked is not None and asked > 0 else rule.default_s
 
 
 def pause_s(retries: int, jitter: float) -> float:

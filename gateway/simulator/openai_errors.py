@@ -86,6 +86,10 @@ def _failure_words(status: int, fault: Fault) -> tuple[str, str, str | None]:
             )
         case 404:
             return "The model does not exist or you do not have access to it. (simulated)", INVALID, "model_not_found"
+        case 413:
+            return "Request too large. (simulated)", INVALID, None
+        case 422:
+            return "The request could not be processed. (simulated)", INVALID, None
         case 429:
             limit = f"Rate limit reached for simulated models on requests per min (RPM): Limit 500, Used 500, Requested 1. Please try again in {wait:g}s."
             return limit, "requests", "rate_limit_exceeded"
