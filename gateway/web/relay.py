@@ -7,7 +7,7 @@ Rule 2: a comment goes out after 15 s of silence, only between frames; a client 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.call import Call, Flow, Trail
 from gateway.errors import GatewayError
@@ -45,8 +45,8 @@ class Headers:
             ids += _extras(trail, rate_limits)
         return block + ids.encode()
 
-    def failed(self, error: GatewayError, attempts: int) -> bytes:
-        """The headers of an error: ids, how often we tried, whether and when to try again."""
+    def failed(self, error: GatewayError, attempts: int, rate_limits: Sequence[tuple[str, str]] = ()) -> bytes:
+        """The headers of an error: ids, how often we tried, whether and when to try again, and what is left."""
         lines = [f"x-request-id: {error.request_id}", f"request-id: {error.request_id}"]
         if attempts:
             lines.append(f"x-gateway-attempts: {attempts}")
@@ -54,6 +54,7 @@ class Headers:
             lines.append("x-should-retry: " + ("true" if error.should_retry else "false"))
         if error.retry_after_s is not None:
             lines.append(f"retry-after: {max(1, -int(-error.retry_after_s // 1))}")
+        lines += [f"{name}: {value}" for name, value in rate_limits]
         lines += [f"{name}: {_safe(value)}" for name, value in error.headers.items()]
         return ("\r\n".join(lines) + "\r\n").encode()
 
@@ -143,7 +144,9 @@ class HttpOutlet:
 
     def fail(self, trail: Trail, error: GatewayError) -> None:
         body = error.body or self._call.dialect.write_error(error)
-        self._exchange.answer(error.status, JSON + self._headers.failed(error, trail.attempts), body)
+        self._exchange.answer(
+            error.status, JSON + self._headers.failed(error, trail.attempts, self._rate_limits()), body
+        )
 
     def echo(self, trail: Trail) -> Echo:
         """What the answer repeats of the request."""
