@@ -58,7 +58,7 @@ class MemoryBook:
 
     def alerts(self, month: str, limit: int) -> list[AlertRow]:
         found = [row for row in self._alerts.values() if row.key.period.startswith(month)]
-        return sorted(found, key=lambda row: (-row.at, row.id))[:limit]
+        return sorted(found, key=lambda row: (-row.at, -row.threshold, row.key))[:limit]
 
     def outbox(self, limit: int) -> list[AlertRow]:
         found = [row for row in self._alerts.values() if row.pending]

@@ -124,7 +124,7 @@ class SqliteBook:
 
     def alerts(self, month: str, limit: int) -> list[AlertRow]:
         # "2026-11" and "2026-11-01" ... "2026-11-31" sort between "2026-11" and "2026-11~".
-        sql = f"SELECT {ALERT} FROM alerts WHERE period >= ? AND period < ? ORDER BY at DESC, id LIMIT ?"
+        sql = f"SELECT {ALERT} FROM alerts WHERE period >= ? AND period < ? ORDER BY at DESC, threshold DESC, scope, unit, period LIMIT ?"
         return [_alert(row) for row in self._all(sql, month, month + "~", limit)]
 
     def outbox(self, limit: int) -> list[AlertRow]:

@@ -239,6 +239,11 @@ def test_a_dead_holder_is_charged_its_whole_lease(ledger: Ledger) -> None:
     assert ledger.sync(Reap(gone=("dead",))).orphans == []
 
 
+def test_a_charge_for_the_dead_fires_the_alerts_it_crosses(ledger: Ledger) -> None:
+    ledger.sync(Open(DAY, 1_000), Ask(DAY, 800, 800), by="dead")
+    assert [row.threshold for row in ledger.sync(Reap(gone=("dead",))).alerts] == [75]
+
+
 def test_a_holder_without_a_heartbeat_is_dead(ledger: Ledger) -> None:
     ledger.sync(Open(DAY, 1_000), Ask(DAY, 300, 300), by="silent")
     ledger.now += 30

@@ -1,0 +1,101 @@
+"""Processes that die without a word, and processes that share a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.core.ledger_commands import Audits, Orphan
+from gateway.core.ledger_rows import Holder, Process
+from gateway.stores.keeper import Keeper, KeeperEvent
+from gateway.stores.processes import is_gone, started, this_process
+from gateway.stores.sqlite import SqliteStore
+
+NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+VICTIM = Path(__file__).with_name("victim.py")
+ROOT = VICTIM.parents[2]
+USED = 150
+
+
+def start(what: str, database: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(VICTIM), what, str(database), str(NOON)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+@pytest.mark.parametrize("served_before", [1, 40, 400])
+async def test_nothing_that_was_served_is_forgotten_by_kill_9(tmp_path: Path, served_before: int) -> None:
+    database = tmp_path / "quota.db"
+    process = start("serve", database)
+    assert process.stdout is not None
+    told = process.stdout.read(served_before)
+    process.kill()
+    served = USED * len(told + process.stdout.read())
+    process.wait()
+    process.stdout.close()
+
+    events: list[KeeperEvent] = []
+    keeper = Keeper(SqliteStore(database), {}, clock=lambda: NOON, on_event=events.append)
+    await keeper.start()  # at once: it does not wait for the heartbeat to grow old
+    accounts = [view for view in keeper.accounts() if view.window == "daily"]
+    assert sorted(view.scope for view in accounts) == ["provider:openai", "tenant:acme"]
+    for view in accounts:
+        assert served <= view.used <= 3 * served + 20_000  # at most a lease too much: it doubles with the traffic
+        assert view.leased == 0
+    orphaned = {event.key.scope: event.amount for event in events if isinstance(event, Orphan)}
+    assert sorted(orphaned) == ["provider:openai", "tenant:acme"]
+    lines = await keeper._pump.store.run(Audits(), NOON)
+    assert {line.key.scope: line.amount for line in lines if line.action == "orphan"} == orphaned  # type: ignore[union-attr]
+    await keeper.close()
+
+
+async def test_three_processes_admit_together_exactly_what_fits(tmp_path: Path) -> None:
+    database = tmp_path / "quota.db"
+    processes = [start("share", database) for _ in range(3)]
+    outputs = await asyncio.gather(*(asyncio.to_thread(process.communicate) for process in processes))
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sum(int(out) for out, _ in outputs) == 150
+    keeper = Keeper(SqliteStore(database), {}, clock=lambda: NOON)
+    await keeper.start()
+    assert [(view.used, view.leased) for view in keeper.accounts(("tenant:acme",))] == [(30_000, 0), (30_000, 0)]
+    await keeper.close()
+
+
+# ---------------------------------------------------------------- who lives
+
+
+def test_this_process_lives() -> None:
+    assert not is_gone(Holder("me", this_process()), this_process())
+
+
+def test_a_process_that_ended_is_gone_even_before_its_parent_noticed() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    me = this_process()
+    holder = Holder("child", Process(me.boot, me.space, child.pid, started(child.pid)))
+    assert not is_gone(holder, me)
+    assert child.stdin is not None
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, not yet collected: a zombie
+    assert is_gone(holder, me)
+    child.wait()
+    assert is_gone(holder, me)
+
+
+def test_another_process_with_the_same_number_is_not_the_one_we_knew() -> None:
+    me = this_process()
+    assert is_gone(Holder("old", Process(me.boot, me.space, me.pid, me.started - 1)), me)
+
+
+def test_nothing_survives_a_reboot() -> None:
+    me = this_process()
+    assert is_gone(Holder("old", Process("another boot", me.space, me.pid, me.started)), me)
+
+
+def test_of_another_container_only_the_heartbeat_tells() -> None:
+    me = this_process()
+    assert not is_gone(Holder("other", Process(me.boot, "pid:[0]", 1, 1)), me)
+    assert not is_gone(Holder("unknown", Process()), me)

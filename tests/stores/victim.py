@@ -1,0 +1,57 @@
+"""A gateway process in miniature, to be started and killed by tests: `victim.py serve|share <database> <clock>`.
+
+serve: settles calls until it is killed, and tells each on stdout as it is served. share: takes all it can get of a quota, tells
+how much that was, and ends in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from gateway.core.ledger_views import Refused
+from gateway.settings import Quota
+from gateway.stores.keeper import Keeper
+from gateway.stores.sqlite import SqliteStore
+
+SCOPES = ("tenant:acme", "provider:openai")
+QUOTAS = {"tenant:acme": Quota(daily_tokens=10**7), "provider:openai": Quota(daily_tokens=10**7)}
+SHARED = {"tenant:acme": Quota(daily_tokens=30_000)}
+RESERVED, USED = 200, 150
+
+
+async def serve(keeper: Keeper) -> None:
+    async def caller() -> None:
+        while True:
+            hold = await keeper.hold(SCOPES, RESERVED)
+            await asyncio.sleep(0.002)
+            os.write(1, b".")  # the provider has served it; we may die before it is settled
+            keeper.settle(hold, USED)
+
+    await asyncio.gather(*(caller() for _ in range(10)))
+
+
+async def share(keeper: Keeper) -> None:
+    async def call() -> int:
+        try:
+            keeper.settle(await keeper.hold(SCOPES, RESERVED, wait_s=2.0), RESERVED)
+        except Refused:
+            return 0
+        return 1
+
+    admitted = sum(await asyncio.gather(*(call() for _ in range(100))))
+    assert await keeper.close()
+    print(admitted)
+
+
+async def main(what: str, database: str, now: float) -> None:
+    quotas = QUOTAS if what == "serve" else SHARED
+    keeper = Keeper(SqliteStore(Path(database)), quotas, clock=lambda: now, store_wait_s=10.0)
+    await keeper.start()
+    await (serve if what == "serve" else share)(keeper)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
