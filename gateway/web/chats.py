@@ -155,7 +155,8 @@ class Chats:
         self._running[name] = (outlet, task)
 
     def _stop(self, payload: dict[str, Any]) -> None:
-        running = self._running.get(payload.get("requestId", ""))
+        name = payload.get("requestId")
+        running = self._running.get(name) if isinstance(name, str) else None
         if running is None:
             raise InvalidRequest("No chat with this requestId is running here.", param="requestId")
         running[0].leave()

@@ -41,7 +41,8 @@ class WebSocketDoor:
         self.open: set[web.WebSocketResponse] = set()
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
+        # aiohttp refuses what reaches its limit, we what is above ours.
+        socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False)
         if not socket.can_prepare(request).ok:
             return web.json_response(
                 {
