@@ -77,6 +77,7 @@ METRICS: dict[str, Metric] = {
     "gateway_config_reloads_total": Metric("counter", "Reloads of the configuration: ok, error.", ("result",)),
     "gateway_log_lines_dropped_total": Metric("counter", "Access log lines lost because the log could not keep up."),
     "gateway_background_errors_total": Metric("counter", "Failures of background tasks.", ("task",)),
+    "gateway_worker_restarts_total": Metric("counter", "Workers that ended unasked; each is replaced."),
     "gateway_build_info": Metric("gauge", "Always 1; the version is a label.", ("version",)),
     "gen_ai_client_operation_duration_seconds": Metric(
         "histogram", "Duration of GenAI calls.", ("gen_ai_operation_name", "gen_ai_provider_name"), SECONDS
@@ -88,6 +89,17 @@ METRICS: dict[str, Metric] = {
         "histogram", "Time to the first token.", ("gen_ai_provider_name",), FIRST_TOKEN
     ),
 }
+
+# What prometheus_client tells of a process where there is /proc. Of many workers: the sums, and the first start.
+PROCESS: dict[str, Metric] = {
+    "process_virtual_memory_bytes": Metric("gauge", "Virtual memory size in bytes."),
+    "process_resident_memory_bytes": Metric("gauge", "Resident memory size in bytes."),
+    "process_start_time_seconds": Metric("gauge", "Start time of the process since unix epoch in seconds."),
+    "process_cpu_seconds_total": Metric("counter", "Total user and system CPU time spent in seconds."),
+    "process_open_fds": Metric("gauge", "Number of open file descriptors."),
+    "process_max_fds": Metric("gauge", "Maximum number of open file descriptors."),
+}
+_THIS_PROCESS = ProcessCollector(registry=None)
 
 
 class Cell:
@@ -160,6 +172,8 @@ class Registry:
         for sampler in self._samplers:
             for name, labels, value in sampler():
                 found[name].append((list(labels), value))
+        for family in _THIS_PROCESS.collect():
+            found.update({sample.name: [([], sample.value)] for sample in family.samples})
         return found
 
 
@@ -184,14 +198,21 @@ def merge(snapshots: list[Snapshot]) -> Snapshot:
 def _join(name: str, one: Any, other: Any) -> Any:
     if isinstance(one, list):
         return [[a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]]
+    if name == "process_start_time_seconds":
+        return min(one, other)
     return max(one, other) if name in _SHARED else one + other
 
 
+def totals(snapshot: Snapshot) -> Snapshot:
+    """What must not be forgotten when its process ends: counters and histograms. Gauges end with it."""
+    kinds = {name: metric.kind for name, metric in (METRICS | PROCESS).items()}
+    return {name: rows for name, rows in snapshot.items() if kinds.get(name, "gauge") != "gauge"}
+
+
 def render(snapshot: Snapshot) -> bytes:
-    """Prometheus text of a snapshot, with the process's own figures."""
+    """Prometheus text of a snapshot."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(snapshot))
-    ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
@@ -200,7 +221,7 @@ class _Collector:
         self._snapshot = snapshot
 
     def collect(self) -> Iterable[Family]:
-        for name, metric in METRICS.items():
+        for name, metric in (METRICS | PROCESS).items():
             rows = self._snapshot.get(name, [])
             if rows:
                 yield _family(name, metric, rows)
