@@ -167,7 +167,7 @@ class Door:
         exchange = AiohttpExchange(request, self._max_body_bytes)
         try:
             await self._handlers.handle(exchange)
-            if exchange.pump is not None:
+            if exchange.pump is not None and not exchange.closed:  # a client that left is owed no ending
                 await exchange.pump
         finally:
             if exchange.pump is not None:
