@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -102,6 +102,7 @@ class Gateway:
         self.registry = registry
         self.log = log
         self.draining = False
+        self.figures: Callable[[], Awaitable[list[telemetry.Snapshot]]] = self._own_figures
         self.tasks = Tasks(log, registry)
         self._catalogue = read_catalogue()
         recorder = Recorder(registry, log, time.monotonic)
@@ -213,7 +214,11 @@ class Gateway:
         return "the quota store does not answer" if self.store_lost else ""
 
     async def metrics(self) -> bytes:
-        return telemetry.exposition([self.registry.snapshot()])
+        """The text of /metrics: this process's figures, or those of all workers where `figures` was set to ask for them."""
+        return telemetry.exposition(await self.figures())
+
+    async def _own_figures(self) -> list[telemetry.Snapshot]:
+        return [self.registry.snapshot()]
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=2**62)  # the exchange has the limit, in the surface's own error shape
