@@ -23,9 +23,8 @@ check: $(STAMP_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -p no:cacheprovider tests/core tests/dialects tests/config tests/test_house.py
+	$(BIN)/python -m pytest -p no:cacheprovider tests/core tests/dialects tests/config tests/test_house.py tests/test_docs.py tests/test_packaging.py
 
-# Pip itself is kept as the interpreter brings it: it only installs what the lock files name, by hash.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -41,13 +40,15 @@ $(STAMP_TEST): requirements-test.txt pyproject.toml | $(BIN)/python
 
 # Lock files carry hashes and no addresses.
 lock: $(STAMP_TEST)
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --output-file requirements.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --extra test --output-file requirements-test.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --output-file requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --extra test --output-file requirements-test.txt pyproject.toml
 
 # The files that are made of the code: the schema and the reference of the configuration.
 generate: $(STAMP_TEST)
 	$(BIN)/gateway schema > config/gateway.schema.json
 	$(BIN)/python -m gateway.config.reference > docs/configuration.md
+	$(BIN)/python scripts/generate-docs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules

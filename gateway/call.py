@@ -10,9 +10,41 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
+from gateway.core.limits import TenantLimits
 from gateway.errors import Fault, GatewayError
 from gateway.settings import Tenant
 from gateway.types import ClientHalf, Event, Notes, Peek, Reply, Request, Usage
+
+MAX_SESSION_CHARS = 200
+
+
+class Terms(Struct, kw_only=True, frozen=True):
+    """Who asks and how: all that a request's head says, worked out once and kept while the same head comes again.
+
+    `until` is unix seconds, when the credential must be looked at anew. `tenant_scope`: the tenant's quota account.
+    """
+
+    surface: str
+    dialect: ClientHalf
+    tenant: str
+    settings: Tenant
+    limits: TenantLimits
+    user: str = ""
+    key: str = ""
+    method: str = "POST"
+    path: str = ""
+    given_id: str = ""  # X-Request-Id
+    preferred: str = ""
+    session: str = ""
+    strict: bool = False
+    timeout_s: float | None = None
+    traceparent: str = ""
+    headers: tuple[tuple[str, str], ...] = ()  # vendor headers that travel on to a provider of the same dialect
+    until: float = 0.0
+
+    @property
+    def tenant_scope(self) -> str:
+        return f"tenant:{self.tenant}"
 
 
 class Call(Struct):
@@ -20,31 +52,31 @@ class Call(Struct):
 
     id: str  # what the client gave as X-Request-Id, else ours
     serial: str  # 24 hex characters, unique: the stem of the ids that answers carry
-    surface: str
-    dialect: ClientHalf
-    tenant: str
-    settings: Tenant
+    terms: Terms
     body: bytes
     peek: Peek
     at: float
     received_at: float
-    user: str = ""
-    key: str = ""
-    method: str = "POST"
-    path: str = ""
-    preferred: str = ""
-    session: str = ""
-    strict: bool = False
-    deadline_at: float | None = None
-    traceparent: str = ""
-    headers: tuple[tuple[str, str], ...] = ()  # vendor headers that travel on to a provider of the same dialect
     parsed: Request | None = None
 
     def request(self) -> Request:
         """The whole request in the inner shape, parsed on first need. Raises BadRequest."""
         if self.parsed is None:
-            self.parsed = self.dialect.read_request(self.body)
+            self.parsed = self.terms.dialect.read_request(self.body)
         return self.parsed
+
+    @property
+    def preferred(self) -> str:
+        return self.terms.preferred or self.peek.preferred
+
+    @property
+    def session(self) -> str:
+        return self.terms.session or self.peek.session[:MAX_SESSION_CHARS]
+
+    @property
+    def deadline_at(self) -> float | None:
+        timeout_s = self.terms.timeout_s
+        return None if timeout_s is None else self.received_at + timeout_s
 
 
 class Step(Struct):

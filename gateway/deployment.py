@@ -16,6 +16,7 @@ from gateway.types import Vendor
 from gateway.upstream.request import Origin, head
 
 MAX_HEADS = 512
+MAX_TENANTS = 10_000
 # Whose rows of the catalogue describe an unknown model of this type.
 FAMILY = {"anthropic": "anthropic", "gemini": "gemini", "vertex": "gemini"}
 
@@ -60,6 +61,7 @@ class Deployment:
         # A server of one's own may need no key; whoever needs one is refused by the configuration's checks.
         self.credentials = [Credential(vendor.headers(key.reveal())) for key in keys] or [Credential([])]
         self._heads: dict[tuple[int, str, bool], bytes] = {}
+        self._scopes: dict[str, tuple[str, ...]] = {}
         self._next = 0
 
     def take_over(self, old: Deployment) -> None:
@@ -72,8 +74,18 @@ class Deployment:
         if [c.headers for c in old.credentials] == [c.headers for c in self.credentials]:
             self.credentials = old.credentials
 
-    def scopes(self, tenant: str) -> tuple[str, str]:
-        return self.scope, f"tenant:{tenant}/{self.scope}"
+    def scopes(self, tenant: str) -> tuple[str, ...]:
+        """The provider's quota accounts of a call: its own, and the tenant's share of it."""
+        return self.call_scopes(tenant)[1:]
+
+    def call_scopes(self, tenant: str) -> tuple[str, ...]:
+        """All quota accounts of a call: the tenant's, then the provider's."""
+        found = self._scopes.get(tenant)
+        if found is None:
+            if len(self._scopes) >= MAX_TENANTS:  # unlisted tenants are open-ended
+                self._scopes.clear()
+            found = self._scopes[tenant] = (f"tenant:{tenant}", self.scope, f"tenant:{tenant}/{self.scope}")
+        return found
 
     def credential(self, now: float) -> int | None:
         """The index of the next usable credential, in turn; None while all cool down."""

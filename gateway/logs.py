@@ -25,16 +25,13 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class AccessLine(Struct, omit_defaults=True):
-    """One call. Durations in milliseconds; `attempts` and `skipped` tell the trail; `at` is RFC 3339 in UTC."""
+    """One call. Durations in milliseconds. `trail` tells every candidate of a call that was not plain."""
 
-    at: float | str
     request_id: str
     method: str
     path: str
     status: int
     duration_ms: float
-    event: str = ""
-    level: str = ""
     surface: str = ""
     tenant: str = ""
     user: str = ""
@@ -43,17 +40,17 @@ class AccessLine(Struct, omit_defaults=True):
     model: str = ""
     upstream_model: str = ""
     stream: bool = False
+    outcome: str = ""
+    attempts: int = 0
+    total_tokens: int = 0
+    upstream_ms: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
-    total_tokens: int = 0
-    estimated: bool = False
-    upstream_ms: float = 0.0
     first_token_ms: float = 0.0
-    attempts: list[Any] = []
-    skipped: list[Any] = []
+    estimated: bool = False
     error: str = ""
-    outcome: str = ""
     dropped: list[str] = []
+    trail: list[Any] = []
     session: str = ""
     trace: str = ""
 
@@ -65,25 +62,27 @@ class LogWriter:
         self, stream: BinaryIO, *, level: str = "info", text: bool = False, on_drop: Callable[[int], None] | None = None
     ) -> None:
         self.threshold = LEVELS[level]
+        self.writes_access = self.threshold <= LEVELS["info"]
         self._stream = stream
         self._text = text
         self._on_drop = on_drop or (lambda lines: None)
-        self._pending: list[AccessLine] = []
+        self._pending: list[bytes] = []
+        self._second = (-1, "")
         self._timer: asyncio.TimerHandle | None = None
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._encode = msgspec.json.Encoder().encode
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
 
-    def access(self, line: AccessLine) -> None:
-        """Append the line of one call; hot path."""
-        if self.threshold > 20:
-            return
+    def access(self, at: float, line: AccessLine) -> None:
+        """Append the line of one call that began at `at` (unix seconds); hot path."""
         pending = self._pending
+        if not self.writes_access:
+            return
         if len(pending) >= MAX_BACKLOG:
             self._on_drop(1)
             return
-        pending.append(line)
+        pending.append(self._access_text(at, line) if self._text else self._access_json(at, line))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
@@ -103,8 +102,7 @@ class LogWriter:
         if self._queue.qsize() > 1000:  # about 1000 batches behind: the reader of our log has stopped
             self._on_drop(len(lines))
             return
-        render = self._access_text if self._text else self._access_json
-        self._queue.put(b"".join([render(line) for line in lines]))
+        self._queue.put(b"".join(lines))
 
     def close(self) -> None:
         """Write what is left; waits at most two seconds for a slow reader."""
@@ -122,21 +120,22 @@ class LogWriter:
             except (OSError, ValueError):
                 self._on_drop(data.count(b"\n"))  # the pipe is closed or the disk full: serving goes on
 
-    def _access_json(self, line: AccessLine) -> bytes:
-        line.at = stamp(float(line.at))
-        line.event = "request"
-        line.level = "info"
-        return self._encode(line) + b"\n"
+    def _access_json(self, at: float, line: AccessLine) -> bytes:
+        # The line's own object is spliced behind what all lines begin with; the second is formatted once a second.
+        second = int(at)
+        if second != self._second[0]:
+            self._second = (second, stamp(second)[:20])
+        head = f'{{"at":"{self._second[1]}{int((at - second) * 1000):03d}Z","level":"info","event":"request",'
+        return b"%b%b\n" % (head.encode(), self._encode(line)[1:])
 
-    def _access_text(self, line: AccessLine) -> bytes:
+    def _access_text(self, at: float, line: AccessLine) -> bytes:
         via = f" {line.provider}/{line.upstream_model}" if line.provider else ""
         tokens = f" {line.total_tokens} tokens" if line.total_tokens else ""
         more = f" {line.outcome}" if line.outcome not in ("", "ok") else ""
         error = f" {line.error}" if line.error else ""
-        tried = f" attempts={len(line.attempts)}" if len(line.attempts) > 1 else ""
-        at = stamp(float(line.at))[11:23]
+        tried = f" attempts={line.attempts}" if line.attempts > 1 else ""
         return (
-            f"{at} {line.status} {line.method} {line.path}{via}{tokens} {line.duration_ms:.1f}ms{tried}{more}{error}"
+            f"{stamp(at)[11:23]} {line.status} {line.method} {line.path}{via}{tokens} {line.duration_ms:.1f}ms{tried}{more}{error}"
             f" [{line.request_id}]\n"
         ).encode()
 

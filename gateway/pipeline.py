@@ -1,15 +1,16 @@
 """READ THIS FIRST: one call, from admission to settlement.
 
     plan      who may answer, best first                          core.routing, Routes.plan
-    reserve   tokens of the tenant and of the provider, one step  stores.keeper
+    hold      tokens of the tenant and of the provider, one step  stores.keeper
     admit     the tenant's rate limits                            core.limits
-    attempt   one provider, one transfer                          attempt.py
+    send      one provider, one transfer                          outgoing.py, attempt.py
     judge     what a failure means: breaker, cool-down, next      core.retry
     settle    always: the hold becomes what was really used; metrics and the access line
 
 Rule 1: every surface goes through here, and `settle` runs whatever happens, the client's disappearance included.
 Rule 2: another provider is tried before the same one again: it costs no waiting and does not hit what just failed.
 Rule 3: a client's own mistake is never tried elsewhere; it would only fail again and cost again.
+Rule 4: what need not wait does not wait: a call that finds room and a connection awaits nothing but its answer.
 """
 
 from __future__ import annotations
@@ -19,25 +20,22 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from msgspec import structs
-
-from gateway.attempt import Attempt, RelayedStream, Stream, TranslatedStream, WholeAnswer
+from gateway.attempt import Attempt, Stream, WholeAnswer
 from gateway.call import Call, Outlet, Result, Step, Trail
 from gateway.core import retry
 from gateway.core.charge import charge
 from gateway.core.ledger_views import Refused
-from gateway.core.limits import TenantLimits
 from gateway.core.tokens import input_bound
 from gateway.core.verdict import Skip, SkipKind, interrupted, nobody_left, refused
 from gateway.core.wallet import Hold
 from gateway.deployment import Deployment
 from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
+from gateway.outgoing import prepare
 from gateway.recorder import Recorder
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
-from gateway.types import BadRequest, Change, Notes, Passthrough, Request, Target, Unsupported
+from gateway.types import BadRequest, Notes, Unsupported
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest
 
@@ -68,7 +66,7 @@ class Pipeline:
 
     async def run(self, call: Call, outlet: Outlet) -> None:
         """Answer `call` through `outlet`. Never raises but for cancellation."""
-        await _Run(self, call, outlet).run()
+        await Run(self, call, outlet).run()
 
     def stop_all(self) -> None:
         """The drain is over: end what still runs with an error the client can see."""
@@ -76,10 +74,10 @@ class Pipeline:
             attempt.stop(STOPPING)
 
 
-class _Run:
+class Run:
     """One call on its way. Lives as long as the call."""
 
-    __slots__ = ("_admitted", "_bound", "_call", "_faults", "_hold", "_left", "_outlet", "_p", "_routes", "_skips", "_trail", "_used", "_want")  # fmt: skip
+    __slots__ = ("_admitted", "_bound", "_call", "_credential", "_faults", "_hold", "_left", "_outlet", "_p", "_routes", "_skips", "_ticket", "_trail", "_used", "_want")  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, call: Call, outlet: Outlet) -> None:
         self._p = pipeline
@@ -88,16 +86,16 @@ class _Run:
         self._routes = pipeline.routes
         self._trail = Trail(stream=call.peek.stream)
         self._hold: Hold | None = None
-        self._admitted: TenantLimits | None = None
+        self._admitted = False
         self._bound = 0  # upper bound of the input, in tokens
         self._want = 0  # what is reserved: the bound and the output cap
-        self._used: dict[str, int] = {}  # scope -> tokens used by attempts that failed
+        self._used: dict[str, int] | None = None  # scope -> tokens, once an attempt that failed has used some
         self._faults: list[Fault] = []
         self._skips: list[Skip] = []
         self._left: tuple[str, str] | None = None  # the provider that failed last, and how
+        self._ticket = self._credential = 0
 
     async def run(self) -> None:
-        trail = self._trail
         try:
             await self._try_all(self._routes.plan(self._call))
         except GatewayError as error:
@@ -106,7 +104,7 @@ class _Run:
             kind = InvalidJson if bad.code == "invalid_json" else InvalidRequest
             self._refuse(kind(bad.message, param=bad.param, code=bad.code))
         except asyncio.CancelledError:
-            trail.outcome = trail.outcome or "cancelled"
+            self._trail.outcome = self._trail.outcome or "cancelled"
             raise
         except Exception as bug:  # border: a bug of ours must not take the connection down or leave a hold
             self._p.recorder.bug(self._call.id, bug)
@@ -117,70 +115,87 @@ class _Run:
     # ------------------------------------------------------------ candidates
 
     async def _try_all(self, plan: list[Choice]) -> None:
-        fallback = self._routes.fallback
+        fallback, trail = self._routes.fallback, self._trail
         limit = fallback.max_attempts if fallback.enabled else 1
         again: list[Choice] = []
         for choice in plan if fallback.enabled else plan[:1]:
-            if self._trail.attempts >= limit:
+            if trail.attempts >= limit:
                 break
-            fault = await self._with_every_key(choice, limit)
-            if fault is _ANSWERED:
+            fault = await self._try(choice)
+            while fault is not None and self._has_other_key(choice, fault) and trail.attempts < limit:
+                fault = await self._try(choice)
+            if trail.outcome:
                 return
             if fault is not None and fault.next is Next.SAME and retry.EFFECT[fault.kind].cooldown is None:
                 again.append(choice)
-        if fallback.enabled:
-            for choice in again:
-                if self._trail.attempts >= limit or not choice.deployment.budget.allow(self._p.clock()):
-                    continue
+        for choice in again if fallback.enabled else []:
+            if trail.attempts < limit and choice.deployment.budget.allow(self._p.clock()):
                 await asyncio.sleep(retry.pause_s(0, random.random()))
-                if await self._consider(choice) is _ANSWERED:
+                await self._try(choice)
+                if trail.outcome:
                     return
         raise nobody_left(self._faults, self._skips, self._call.peek.model, self._public_attempts())
 
-    async def _with_every_key(self, choice: Choice, limit: int) -> Fault | None:
-        """Try one candidate; where only its credential has to rest, go on with its next one at once. As _consider."""
-        fault = await self._consider(choice)
-        while fault is not None and fault is not _ANSWERED and retry.EFFECT[fault.kind].cooldown is not None:
-            if self._trail.attempts >= limit or choice.deployment.usable_at() > self._p.clock():
-                break
-            fault = await self._consider(choice)
-        return fault
+    def _has_other_key(self, choice: Choice, fault: Fault) -> bool:
+        """Whether only the credential has to rest, and the provider has another one."""
+        resting = retry.EFFECT[fault.kind].cooldown is not None
+        return resting and choice.deployment.usable_at() <= self._p.clock()
 
-    async def _consider(self, choice: Choice) -> Fault | None:
-        """Try one candidate unless something speaks against it. _ANSWERED, the fault, or None when it was skipped."""
-        deployment, now = choice.deployment, self._p.clock()
+    async def _try(self, choice: Choice) -> Fault | None:
+        """Try one candidate unless something speaks against it: its fault, or None. `trail.outcome` says when all is over."""
+        deployment = choice.deployment
+        now = self._p.clock()
         if deployment.breaker.state(now) == "open":
             wait_s = deployment.breaker.retry_at(now)
             self._skip(choice, "breaker", f"circuit breaker open, next probe in {wait_s:.0f} s", wait_s)
             return None
-        if not await self._reserve(choice):
+        if not self._take(choice) and not await self._wait_for_room(choice):
+            return None
+        if not self._admitted:
+            self._admit()
+        sink = self._send(choice, now)
+        if sink is None:
             return None
         try:
-            request, sink = self._prepare(choice)
-        except Unsupported as unsupported:
-            if not self._faults and not self._skips:
-                raise _unsupported(unsupported) from None
-            self._drop(deployment)
-            self._skip(choice, "unsupported", f"does not take {unsupported.param}", None)
-            return None
-        return await self._attempt(choice, request, sink)
+            result = await sink
+        except asyncio.CancelledError:
+            result = sink.abandon()
+            if not self._outlet.gone:
+                deployment.breaker.neutral(self._ticket, self._p.clock())  # we are being stopped: nobody is to blame
+                raise
+            # The door cancels us when its client leaves: an ending like any other.
+        finally:
+            self._outlet.on_gone(None)
+            self._p.live.discard(sink)
+        return self._judge(choice, sink, result, now)
 
     def _skip(self, choice: Choice, kind: SkipKind, reason: str, wait_s: float | None) -> None:
         self._skips.append(Skip(kind, wait_s))
         self._trail.skip(choice.deployment.name, choice.model, choice.because, reason)
 
-    async def _reserve(self, choice: Choice) -> bool:
-        """Hold tokens for this candidate. False: its own quota has no room. Raises when the tenant's has none."""
-        keeper, deployment, tenant = self._p.keeper, choice.deployment, self._call.tenant
-        scopes = deployment.scopes(tenant)
+    # ------------------------------------------------------------ room
+
+    def _take(self, choice: Choice) -> bool:
+        """Hold tokens for this candidate from what is in hand; False: it may still be had by waiting."""
+        keeper = self._p.keeper
+        if self._hold is not None:
+            return keeper.add(self._hold, choice.deployment.scopes(self._call.terms.tenant))
+        scopes = choice.deployment.call_scopes(self._call.terms.tenant)
+        self._size(choice, scopes)
+        self._hold = keeper.try_hold(scopes, self._want)
+        return self._hold is not None
+
+    async def _wait_for_room(self, choice: Choice) -> bool:
+        """As _take, waiting for leases and for calls in flight. False: the provider's own quota has no room; skip it.
+
+        The waiting is a task of its own: a call need not run inside one. Raises when the tenant's quota has no room.
+        """
+        keeper, deployment, tenant = self._p.keeper, choice.deployment, self._call.terms.tenant
         try:
             if self._hold is not None:
-                if not keeper.add(self._hold, scopes):
-                    await keeper.add_wait(self._hold, scopes)
-                return True
-            every = (f"tenant:{tenant}", *scopes)
-            self._size(choice, every)
-            self._hold = keeper.try_hold(every, self._want) or await keeper.hold(every, self._want)
+                await asyncio.ensure_future(keeper.add_wait(self._hold, deployment.scopes(tenant)))
+            else:
+                self._hold = await asyncio.ensure_future(keeper.hold(deployment.call_scopes(tenant), self._want))
         except Refused as refusal:
             if "provider:" not in refusal.scope or refusal.reason == "unavailable":
                 raise refused(refusal, self._p.wall()) from None
@@ -188,7 +203,6 @@ class _Run:
             kind: SkipKind = "tenant_quota" if refusal.scope.startswith("tenant:") else "provider_quota"
             self._skip(choice, kind, f"quota of {refusal.scope} {refusal.reason}", wait_s)
             return False
-        self._admit()
         return True
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
@@ -207,152 +221,99 @@ class _Run:
         self._want = self._bound + output
 
     def _admit(self) -> None:
-        limits = self._routes.limits_of(self._call.tenant)
-        refusal = limits.admit(self._p.clock(), self._want)
+        terms = self._call.terms
+        refusal = terms.limits.admit(self._p.clock(), self._want)
         if refusal is not None:
-            self._p.recorder.limited(self._routes.tenant_label(self._call.tenant), refusal.reason)
+            self._p.recorder.limited(self._routes.tenant_label(terms.tenant), refusal.reason)
             raise refusal.error()
-        self._admitted = limits
+        self._admitted = True
 
     # ------------------------------------------------------------ one attempt
 
-    def _prepare(self, choice: Choice) -> tuple[UpstreamRequest, Attempt]:
-        """The request's bytes and the sink of its answer, relayed or translated. Credential and head come later."""
-        call, vendor, notes = self._call, choice.deployment.vendor, Notes(strict=self._call.strict)
-        self._trail.notes = notes
-        cap = self._trail.clamped
-        warm = call.settings.default_temperature
-        common = (vendor, self._outlet, self._trail, self._p.clock)
-        sink: Attempt
-        if choice.passthrough is not None:
-            body, swallow = self._relayed_body(choice, choice.passthrough, cap, warm)
-            extra = call.headers
-            if call.peek.stream:
-                sink = RelayedStream(*common, choice.passthrough, swallow)
-            else:
-                sink = WholeAnswer(*common, choice.passthrough, None)
-        else:
-            request = call.request()
-            changes: dict[str, Any] = {}
-            if cap is not None and request.max_tokens is None:
-                changes["max_tokens"] = cap
-            if warm is not None and request.temperature is None:
-                changes["temperature"] = warm
-            target = Target(choice.model, choice.abilities, self._routes.translation)
-            written = vendor.dialect.write_request(_changed(request, changes), target, notes)
-            body, extra = written.body, tuple(written.headers)
-            sink = (
-                TranslatedStream(*common, written.undo)
-                if call.peek.stream
-                else WholeAnswer(*common, None, written.undo)
-            )
-        head = (
-            b"".join([f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in extra]) if extra else b""
-        )
-        if call.traceparent:
-            head += b"traceparent: " + call.traceparent.encode("latin-1", "replace") + b"\r\n"
-        return UpstreamRequest(choice.deployment.origin, head, body, choice.deployment.settings.timeouts), sink
-
-    def _relayed_body(
-        self, choice: Choice, passthrough: Passthrough, cap: int | None, warm: float | None
-    ) -> tuple[bytes, bool]:
-        peek = self._call.peek
-        swallow = peek.stream and not peek.include_usage
-        change = Change(
-            model=choice.model if peek.model != choice.model else None,
-            max_tokens=cap,
-            temperature=warm if not peek.has_temperature else None,
-            include_usage=swallow,
-        )
-        return passthrough.change(self._call.body, peek, change), swallow
-
-    async def _attempt(self, choice: Choice, request: UpstreamRequest, sink: Attempt) -> Fault | None:
-        p, deployment = self._p, choice.deployment
-        began = p.clock()
-        ticket = deployment.breaker.admit(began)
-        if ticket is None:
+    def _send(self, choice: Choice, now: float) -> Attempt | None:
+        """Write the request to the provider. None: the candidate was passed over."""
+        p, call, trail, deployment = self._p, self._call, self._trail, choice.deployment
+        try:
+            body, extra, sink = prepare(call, choice, self._routes.translation, self._outlet, trail, p.clock)
+        except Unsupported as unsupported:
+            if not self._faults and not self._skips:
+                raise _unsupported(unsupported) from None
             self._drop(deployment)
-            self._skip(choice, "breaker", "circuit breaker half open, a probe is under way", 1.0)
+            self._skip(choice, "unsupported", f"does not take {unsupported.param}", None)
             return None
-        credential = deployment.credential(began)
-        if credential is None:
-            deployment.breaker.neutral(ticket, began)
+        if not self._may_call(choice, now):
             self._drop(deployment)
-            wait_s = max(0.0, deployment.usable_at() - began)
-            bad = all(c.bad for c in deployment.credentials)
-            reason = "its credential was refused" if bad else "cooling down after a rate limit"
-            self._skip(choice, "credential" if bad else "cooldown", f"{reason}, {wait_s:.0f} s left", wait_s)
             return None
         if self._left is not None and self._left[0] != deployment.name:
             p.recorder.fallback(*self._left, deployment.name)
         self._left = None
-        if isinstance(sink, Stream) and deployment.breaker.state(began) != "closed":
-            sink.on_commit = partial(deployment.breaker.success, ticket, began)
-        self._trail.attempts += 1
-        self._trail.provider, self._trail.model = deployment.name, choice.model  # what a stream's headers will say
-        deployment.budget.note_call(began)
-        request.head = deployment.head(credential, choice.model, self._call.peek.stream) + request.head
-        try:
-            result = await self._transfer(request, sink)
-        finally:
-            if not sink.done.done() or sink.done.cancelled():
-                deployment.breaker.neutral(
-                    ticket, p.clock()
-                )  # our own task was cancelled: the provider is not to blame
-        return self._judge(choice, ticket, credential, sink, result, began)
-
-    async def _transfer(self, request: UpstreamRequest, sink: Attempt) -> Result:
-        p, call = self._p, self._call
-        timer = None
-        if call.deadline_at is not None:
-            left = max(0.0, call.deadline_at - p.clock())
-            timer = asyncio.get_running_loop().call_later(left, sink.stop, DEADLINE)
+        if isinstance(sink, Stream) and deployment.breaker.state(now) != "closed":
+            sink.on_commit = partial(deployment.breaker.success, self._ticket, now)
+        trail.attempts += 1
+        trail.provider, trail.model = deployment.name, choice.model  # what a stream's headers will say
+        deployment.budget.note_call(now)
+        head = deployment.head(self._credential, choice.model, call.peek.stream)
+        request = UpstreamRequest(
+            deployment.origin, head + extra if extra else head, body, deployment.settings.timeouts
+        )
         p.live.add(sink)
-        try:
-            sink.transfer = p.upstream.send(request, sink)
-            self._outlet.on_gone(sink.client_left)
-            return await sink.done
-        except asyncio.CancelledError:
-            result = sink.abandon()
-            if not self._outlet.gone:
-                raise
-            return result  # the door cancels us when its client leaves: an ending like any other
-        finally:
-            self._outlet.on_gone(None)
-            p.live.discard(sink)
-            if timer is not None:
-                timer.cancel()
+        sink.transfer = p.upstream.send(request, sink)
+        self._outlet.on_gone(sink.client_left)
+        if call.terms.timeout_s is not None:
+            left = max(0.0, (call.deadline_at or 0.0) - now)
+            asyncio.get_running_loop().call_later(left, sink.stop, DEADLINE)  # after its end an attempt ignores it
+        return sink
+
+    def _may_call(self, choice: Choice, now: float) -> bool:
+        """Get a ticket of the breaker and a credential, or note why not."""
+        deployment = choice.deployment
+        ticket = deployment.breaker.admit(now)
+        if ticket is None:
+            self._skip(choice, "breaker", "circuit breaker half open, a probe is under way", 1.0)
+            return False
+        credential = deployment.credential(now)
+        if credential is None:
+            deployment.breaker.neutral(ticket, now)
+            wait_s = max(0.0, deployment.usable_at() - now)
+            bad = all(c.bad for c in deployment.credentials)
+            reason = "its credential was refused" if bad else "cooling down after a rate limit"
+            self._skip(choice, "credential" if bad else "cooldown", f"{reason}, {wait_s:.0f} s left", wait_s)
+            return False
+        self._ticket, self._credential = ticket, credential
+        return True
 
     # ------------------------------------------------------------ what came of it
 
-    def _judge(
-        self, choice: Choice, ticket: int, credential: int, sink: Attempt, result: Result, began: float
-    ) -> Fault | None:
-        p, deployment, trail = self._p, choice.deployment, self._trail
-        ended, fault = p.clock(), result.fault
-        if fault is not None and fault.body and choice.passthrough is None:
-            fault = structs.replace(fault, body=b"")  # another dialect's words: the client gets them in its own
+    def _judge(self, choice: Choice, sink: Attempt, result: Result, began: float) -> Fault | None:
+        deployment, trail, fault = choice.deployment, self._trail, result.fault
+        ended = self._p.clock()
         trail.upstream_s += (trail.first_content_at or ended) - began
-        step = Step(deployment.name, choice.model, fault.kind if fault else "ok", choice.because)
-        step.began_at, step.ended_at, step.status = began, ended, sink.status or None
-        trail.steps.append(step)
         if fault is None:
-            deployment.breaker.success(ticket, ended)
-            p.recorder.attempt(deployment.name, "ok")
+            trail.steps.append(Step(deployment.name, choice.model, "ok", choice.because, "", sink.status, began, ended))
+            deployment.breaker.success(self._ticket, ended)
             self._succeed(choice, sink, result)
-            return _ANSWERED
-        step.reason = fault.safe_message or fault.kind.replace("_", " ")
-        p.recorder.attempt(deployment.name, fault.kind)
-        p.recorder.fault(self._call, step, fault)
-        if deployment.judge(fault, ticket, credential, ended):
-            p.recorder.breaker_opened(deployment.name, fault)
+            return None
+        if fault.body and choice.passthrough is None:
+            fault = retry.without_body(fault)  # another dialect's words: the client gets them in its own
+        reason = fault.safe_message or fault.kind.replace("_", " ")
+        status = sink.status or None
+        step = Step(deployment.name, choice.model, fault.kind, choice.because, reason, status, began, ended)
+        trail.steps.append(step)
+        self._p.recorder.fault(self._call, step, fault)
+        if deployment.judge(fault, self._ticket, self._credential, ended):
+            self._p.recorder.breaker_opened(deployment.name, fault)
         self._charge_failed(choice, result)
+        return self._go_on(deployment, fault, result)
+
+    def _go_on(self, deployment: Deployment, fault: Fault, result: Result) -> Fault | None:
+        """After a failure: it is over, or the next candidate's turn. Raises when nobody else may be asked."""
+        trail = self._trail
         if result.committed:
-            self._break_off(choice, fault, result)
-            return _ANSWERED
+            self._break_off(fault, result)
+            return None
         if fault.kind == "gone":
             trail.outcome, trail.status = "client_gone", 499
-            return _ANSWERED
+            return None
         self._faults.append(fault)
         if fault.next is Next.STOP:
             raise nobody_left([fault], [], self._call.peek.model, self._public_attempts())
@@ -363,22 +324,21 @@ class _Run:
 
     def _succeed(self, choice: Choice, sink: Attempt, result: Result) -> None:
         trail = self._trail
-        trail.provider, trail.model, trail.usage = choice.deployment.name, choice.model, result.usage
-        trail.status, trail.outcome = 200, "ok"
+        trail.usage, trail.status, trail.outcome = result.usage, 200, "ok"
         total, trail.estimated = self._total(choice, result)
-        self._spend(choice, total)
+        trail.total_tokens += total
+        if self._used is not None:
+            self._spend(choice.deployment, total)
         self._routes.remember(self._call, choice)
         if isinstance(sink, WholeAnswer):
-            assert sink.deliver is not None
             sink.deliver()
         else:
             self._outlet.end()
 
-    def _break_off(self, choice: Choice, fault: Fault, result: Result) -> None:
+    def _break_off(self, fault: Fault, result: Result) -> None:
         """After the first content: the client is told that its answer is cut, unless it left by itself."""
         trail = self._trail
-        trail.provider, trail.model, trail.usage = choice.deployment.name, choice.model, result.usage
-        trail.status, trail.estimated = 200, result.usage is None
+        trail.usage, trail.status, trail.estimated = result.usage, 200, result.usage is None
         if fault.kind == "gone":
             trail.outcome = "client_gone"
             return
@@ -392,8 +352,11 @@ class _Run:
         gone = result.fault is not None and result.fault.kind == "gone" and result.sent
         if result.usage is None and not result.output_bytes and not gone:
             return
+        if self._used is None:
+            self._used = {}
         total, self._trail.estimated = self._total(choice, result)
-        self._spend(choice, total)
+        self._trail.total_tokens += total
+        self._spend(choice.deployment, total)
 
     def _total(self, choice: Choice, result: Result) -> tuple[int, bool]:
         """Tokens used, and whether that is an estimate because the vendor's figure is missing or absurd."""
@@ -409,42 +372,42 @@ class _Run:
             self._p.recorder.suspect(self._call, choice.deployment.name, result.usage)
         return figure.tokens, figure.estimated
 
-    def _spend(self, choice: Choice, total: int) -> None:
-        used = self._used
-        for scope in (f"tenant:{self._call.tenant}", *choice.deployment.scopes(self._call.tenant)):
-            used[scope] = used.get(scope, 0) + total
-        self._trail.total_tokens += total
+    def _spend(self, deployment: Deployment, total: int) -> None:
+        assert self._used is not None
+        for scope in deployment.call_scopes(self._call.terms.tenant):
+            self._used[scope] = self._used.get(scope, 0) + total
 
     def _drop(self, deployment: Deployment) -> None:
         """Give back what is held for a provider that does not answer; what it used stays charged."""
-        if self._hold is not None:
-            scopes = deployment.scopes(self._call.tenant)
-            self._p.keeper.drop(self._hold, scopes, used=self._used.pop(scopes[0], 0))
-            self._used.pop(scopes[1], None)
+        if self._hold is None:
+            return
+        scopes, used = deployment.scopes(self._call.terms.tenant), 0
+        if self._used is None:
+            self._used = {}
+        for scope in scopes:
+            used = self._used.pop(scope, 0)
+        self._p.keeper.drop(self._hold, scopes, used=used)
 
     def _refuse(self, error: GatewayError) -> None:
         error.identify(self._call.id)
-        self._trail.status, self._trail.error = error.status, error.code or ""
-        self._trail.outcome = "error" if error.status >= 500 else "refused"
-        self._outlet.fail(self._trail, error)
+        trail = self._trail
+        trail.status, trail.error = error.status, error.code or ""
+        trail.outcome = "error" if error.status >= 500 else "refused"
+        trail.notes = trail.notes or Notes()
+        self._outlet.fail(trail, error)
 
     def _settle(self) -> None:
         trail = self._trail
         if self._hold is not None:
-            self._p.keeper.settle(self._hold, self._used, estimated=trail.estimated)
-        if self._admitted is not None:
-            self._admitted.done(self._want, trail.total_tokens)
+            # One figure for all accounts, unless several providers were paid.
+            used = trail.total_tokens if self._used is None else self._used
+            self._p.keeper.settle(self._hold, used, estimated=trail.estimated)
+        if self._admitted:
+            self._call.terms.limits.done(self._want, trail.total_tokens)
         self._p.recorder.call(self._routes, self._call, trail)
 
     def _public_attempts(self) -> list[dict[str, object]]:
         return [step.public() for step in self._trail.steps]
-
-
-_ANSWERED = Fault(kind="gone", next=Next.STOP, log_message="answered")
-
-
-def _changed(request: Request, changes: dict[str, Any]) -> Request:
-    return structs.replace(request, **changes) if changes else request
 
 
 def _unsupported(unsupported: Unsupported) -> GatewayError:

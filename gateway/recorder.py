@@ -17,6 +17,9 @@ from gateway.telemetry import Registry, Series
 from gateway.types import Usage
 
 MAX_SERIES = 20_000
+SeriesKey = tuple[
+    str, str, str, str, str, int, bool
+]  # surface, tenant, model, provider, upstream model, status, stream
 
 
 class Seen(Protocol):
@@ -57,7 +60,8 @@ class Recorder:
         self.registry = registry
         self.log = log
         self._clock = clock
-        self._series: dict[tuple[str, str, str, str, int, bool], Series] = {}
+        self._series: dict[SeriesKey, Series] = {}
+        self._pairs: dict[tuple[str, str], tuple[Tally, Tally]] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
         self.in_flight = registry.cell("gateway_in_flight_requests")
         self.streams = registry.cell("gateway_streams_open")
@@ -74,33 +78,32 @@ class Recorder:
         """A call is over: count it and write its line."""
         now = self._clock()
         duration = now - call.received_at
-        provider = trail.provider or "none"
-        key = (call.surface, call.tenant, call.peek.model, provider, trail.status, trail.stream)
+        terms = call.terms
+        key = (terms.surface, terms.tenant, call.peek.model, trail.provider, trail.model, trail.status, trail.stream)
         series = self._series.get(key) or self._bind(routes, key)
-        series.requests.value += 1
-        series.duration.observe(duration)
-        if trail.usage is not None:
-            self._tokens(series, trail.usage)
-        if trail.first_content_at:
-            series.first_token.observe(trail.first_content_at - call.received_at)
-            series.overhead.observe(max(0.0, trail.first_content_at - call.received_at - trail.upstream_s))
-        else:
-            series.overhead.observe(max(0.0, duration - trail.upstream_s))
+        first_s = trail.first_content_at - call.received_at if trail.first_content_at else None
+        series.answered(duration, trail.upstream_s, first_s, trail.usage)
         if trail.notes is not None and trail.notes.dropped:
-            self.registry.count("gateway_translation_dropped_total", provider, by=len(trail.notes.dropped))
-        self._count_tallies(call, trail)
-        self.log.access(self._line(call, trail, duration))
-
-    def attempt(self, provider: str, outcome: str) -> None:
-        self.registry.count("gateway_upstream_attempts_total", provider, outcome)
+            self.registry.count("gateway_translation_dropped_total", series.provider, by=len(trail.notes.dropped))
+        if trail.outcome == "ok":
+            tallies = self._tallies_of(trail.provider, terms.tenant)
+            for tally in tallies:
+                tally.requests += 1
+                tally.successes += 1
+                tally.latency_s += trail.upstream_s
+                tally.tokens += trail.total_tokens
+            series.attempts_ok.value += 1
+        if self.log.writes_access:
+            self.log.access(call.at, self._line(call, trail, duration))
 
     def fault(self, call: Call, step: Step, fault: Fault) -> None:
         """One attempt failed: for the operator, with what must not reach the client."""
+        self.registry.count("gateway_upstream_attempts_total", step.provider, fault.kind)
         tally = self.tally(step.provider)
         if fault.kind not in ("gone", "bad_request", "deadline"):
             tally.requests += 1
             tally.errors += 1
-            mine = self.tally(step.provider, call.tenant)
+            mine = self.tally(step.provider, call.terms.tenant)
             mine.requests += 1
             mine.errors += 1
         level = "info" if fault.kind in ("gone", "bad_request", "deadline") else "warning"
@@ -133,17 +136,17 @@ class Recorder:
     def other(self, context: Seen, method: str, path: str, status: int, error: str) -> None:
         """A request that made no call: a view, or a refusal before one."""
         self.log.access(
+            context.at,
             AccessLine(
-                at=context.at,
-                request_id=context.request_id,
-                method=method,
-                path=path[:500],
-                status=status,
-                duration_ms=round((self._clock() - context.received_at) * 1000, 3),
+                context.request_id,
+                method,
+                path[:500],
+                status,
+                round((self._clock() - context.received_at) * 1000, 3),
                 tenant=context.tenant,
                 error=error,
                 outcome="" if status < 400 else "refused",
-            )
+            ),
         )
 
     def bug(self, request_id: str, bug: BaseException) -> None:
@@ -153,78 +156,68 @@ class Recorder:
         ]
         self.log.event("error", "internal_error", request_id=request_id, error=repr(bug), where=where[-6:])
 
-    def _bind(self, routes: Routes, key: tuple[str, str, str, str, int, bool]) -> Series:
-        surface, tenant, model, provider, status, stream = key
+    def _bind(self, routes: Routes, key: SeriesKey) -> Series:
+        surface, tenant, model, provider, _, status, stream = key
         if len(self._series) >= MAX_SERIES:
             self._series.clear()  # unlisted tenants and models make keys, not series: cells are shared by label
-        series = self._series[key] = Series(
-            self.registry,
-            surface,
-            routes.tenant_label(tenant),
-            routes.label(model) if model else "auto",
-            provider,
-            str(status),
-            "true" if stream else "false",
-        )
+        labels = (surface, routes.tenant_label(tenant), routes.label(model) if model else "auto", provider or "none")
+        series = self._series[key] = Series(self.registry, labels, str(status), "true" if stream else "false")
         return series
 
-    def _tokens(self, series: Series, usage: Usage) -> None:
-        series.input.value += usage.input
-        series.output.value += usage.output
-        series.token_input.observe(usage.input)
-        series.token_output.observe(usage.output)
-        if usage.cache_read:
-            series.cache_read.value += usage.cache_read
-        if usage.cache_write:
-            series.cache_write.value += usage.cache_write
-        if usage.reasoning:
-            series.reasoning.value += usage.reasoning
-
-    def _count_tallies(self, call: Call, trail: Trail) -> None:
-        if trail.outcome != "ok":
-            return
-        for tally in (self.tally(trail.provider), self.tally(trail.provider, call.tenant)):
-            tally.requests += 1
-            tally.successes += 1
-            tally.latency_s += trail.upstream_s
-            tally.tokens += trail.total_tokens
+    def _tallies_of(self, provider: str, tenant: str) -> tuple[Tally, Tally]:
+        key = (provider, tenant)
+        found = self._pairs.get(key)
+        if found is None:
+            if len(self._pairs) >= MAX_SERIES:
+                self._pairs.clear()
+            found = self._pairs[key] = (self.tally(provider), self.tally(provider, tenant))
+        return found
 
     def _line(self, call: Call, trail: Trail, duration: float) -> AccessLine:
+        terms = call.terms
+        steps = trail.steps
         line = AccessLine(
-            at=call.at,
-            request_id=call.id,
-            method=call.method,
-            path=call.path,
-            status=trail.status,
-            duration_ms=round(duration * 1000, 3),
-            surface=call.surface,
-            tenant=call.tenant,
-            user=call.user,
-            key=call.key,
-            provider=trail.provider,
-            model=call.peek.model,
-            upstream_model=trail.model,
-            stream=trail.stream,
-            total_tokens=trail.total_tokens,
-            estimated=trail.estimated,
-            upstream_ms=round(trail.upstream_s * 1000, 3),
-            error=trail.error,
-            outcome=trail.outcome,
-            session=call.session,
-            trace=call.traceparent,
+            call.id,
+            terms.method,
+            terms.path,
+            trail.status,
+            round(duration * 1000, 3),
+            terms.surface,
+            terms.tenant,
+            terms.user,
+            terms.key,
+            trail.provider,
+            call.peek.model,
+            trail.model,
+            trail.stream,
+            trail.outcome,
+            len(steps),
+            trail.total_tokens,
+            round(trail.upstream_s * 1000, 3),
         )
         if trail.usage is not None:
             line.input_tokens, line.output_tokens = trail.usage.input, trail.usage.output
+        if len(steps) > 1 or trail.outcome != "ok" or trail.stream or trail.notes is not None:
+            self._more(line, call, trail)
+        if call.terms.traceparent or call.session:
+            line.trace, line.session = terms.traceparent, call.session
+        return line
+
+    def _more(self, line: AccessLine, call: Call, trail: Trail) -> None:
+        """What only calls that were not plain have to say."""
+        line.error = trail.error
+        line.estimated = trail.estimated
         if trail.first_content_at:
             line.first_token_ms = round((trail.first_content_at - call.received_at) * 1000, 3)
         if trail.notes is not None:
             line.dropped = trail.notes.dropped
-        line.attempts = [_shown(s) for s in trail.steps if s.outcome != "skipped"]
-        line.skipped = [{"provider": s.provider, "reason": s.reason} for s in trail.steps if s.outcome == "skipped"]
-        return line
+        line.attempts = trail.attempts
+        line.trail = [_shown(step) for step in trail.steps]
 
 
 def _shown(step: Step) -> dict[str, object]:
+    if step.outcome == "skipped":
+        return {"provider": step.provider, "outcome": "skipped", "reason": step.reason}
     shown: dict[str, object] = {
         "provider": step.provider,
         "outcome": step.outcome,

@@ -96,7 +96,8 @@ class Routes:
 
     def plan(self, call: Call) -> list[Choice]:
         """Who may answer, best first. Raises ModelNotFound, or InvalidRequest for an unknown preferred provider."""
-        key = (call.tenant, call.peek.model, call.preferred, call.dialect.name)
+        terms = call.terms
+        key = (terms.tenant, call.peek.model, call.preferred, terms.dialect.name)
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make_plan(call)
@@ -109,19 +110,19 @@ class Routes:
         """A conversation stays with the provider that answered it."""
         if not call.session:
             return
-        key = (call.tenant, call.session)
+        key = (call.terms.tenant, call.session)
         self._sessions[key] = choice.deployment.name
         self._sessions.move_to_end(key)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
 
     def _stick(self, call: Call, plan: list[Choice]) -> list[Choice]:
-        name = self._sessions.get((call.tenant, call.session))
+        name = self._sessions.get((call.terms.tenant, call.session))
         front = [c for c in plan if c.deployment.name == name and c.deployment.breaker.consecutive_failures == 0]
         return front + [c for c in plan if c not in front] if front else plan
 
     def _make_plan(self, call: Call) -> list[Choice]:
-        tenant = call.settings
+        tenant = call.terms.settings
         try:
             candidates = self.router.plan(
                 call.peek.model, providers=tenant.providers, models=tenant.models, preferred=call.preferred or None
@@ -133,7 +134,7 @@ class Routes:
             raise InvalidRequest(
                 f"X-Preferred-Provider names no provider of this tenant. It has: {known}.", param="x-preferred-provider"
             ) from None
-        return [self._choice(c.provider, c.model, c.because, call.dialect) for c in candidates]
+        return [self._choice(c.provider, c.model, c.because, call.terms.dialect) for c in candidates]
 
     def _choice(self, provider: str, model: str, because: str, dialect: ClientHalf) -> Choice:
         deployment = self.deployments[provider]

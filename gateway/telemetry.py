@@ -24,12 +24,15 @@ from prometheus_client.core import (
 )
 from prometheus_client.process_collector import ProcessCollector
 
+from gateway.types import Usage
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # The boundaries of OpenTelemetry's gen_ai.client.operation.duration, so that one histogram serves both names.
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0)
 OVERHEAD = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+TOKEN_TYPES = ("input", "output", "cache_read", "cache_write", "reasoning")
 TOKENS = tuple(float(4**n) for n in range(14))
 
 
@@ -254,21 +257,50 @@ def _cumulative(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str,
 class Series:
     """The bound cells of one kind of call: same surface, tenant, model, provider, status and stream."""
 
-    __slots__ = ("cache_read", "cache_write", "duration", "first_token", "gen_ai", "input", "output", "overhead", "reasoning", "requests", "token_input", "token_output")  # fmt: skip
+    __slots__ = ("_duration", "_first_token", "_overhead", "_requests", "_sizes", "_tokens", "attempts_ok", "provider")  # fmt: skip
 
-    def __init__(self, r: Registry, surface: str, tenant: str, model: str, provider: str, status: str, stream: str):
-        self.requests = r.cell("gateway_requests_total", surface, tenant, model, provider, status, stream)
-        self.duration = r.histogram("gateway_request_duration_seconds", surface, provider)
-        self.overhead = r.histogram("gateway_overhead_seconds", surface)
-        self.first_token = r.histogram("gateway_time_to_first_token_seconds", provider)
-        by = (tenant, model, provider)
-        self.input = r.cell("gateway_tokens_total", *by, "input")
-        self.output = r.cell("gateway_tokens_total", *by, "output")
-        self.cache_read = r.cell("gateway_tokens_total", *by, "cache_read")
-        self.cache_write = r.cell("gateway_tokens_total", *by, "cache_write")
-        self.reasoning = r.cell("gateway_tokens_total", *by, "reasoning")
-        self.token_input = r.histogram("gen_ai_client_token_usage", provider, "input")
-        self.token_output = r.histogram("gen_ai_client_token_usage", provider, "output")
+    def __init__(self, r: Registry, labels: tuple[str, str, str, str], status: str, stream: str) -> None:
+        """`labels`: surface, tenant, model, provider."""
+        surface, tenant, model, self.provider = labels
+        self._requests = r.cell("gateway_requests_total", *labels, status, stream)
+        self._duration = r.histogram("gateway_request_duration_seconds", surface, self.provider)
+        self._overhead = r.histogram("gateway_overhead_seconds", surface)
+        self._first_token = r.histogram("gateway_time_to_first_token_seconds", self.provider)
+        self.attempts_ok = r.cell("gateway_upstream_attempts_total", self.provider, "ok")
+        self._tokens = [r.cell("gateway_tokens_total", tenant, model, self.provider, kind) for kind in TOKEN_TYPES]
+        self._sizes = [r.histogram("gen_ai_client_token_usage", self.provider, kind) for kind in TOKEN_TYPES[:2]]
+
+    def answered(self, duration_s: float, upstream_s: float, first_s: float | None, usage: Usage | None) -> None:
+        """Count one call. The additions of `Histogram.observe` stand here in line: this runs for every call."""
+        self._requests.value += 1
+        duration = self._duration
+        duration.counts[bisect_left(SECONDS, duration_s)] += 1
+        duration.total += duration_s
+        if first_s is not None:
+            self._first_token.observe(first_s)
+            ours = first_s - upstream_s
+        else:
+            ours = duration_s - upstream_s
+        overhead = self._overhead
+        overhead.counts[bisect_left(OVERHEAD, ours)] += 1
+        overhead.total += ours if ours > 0 else 0.0
+        if usage is not None:
+            self._count_tokens(usage)
+
+    def _count_tokens(self, usage: Usage) -> None:
+        cells = self._tokens
+        given, made = usage.input, usage.output
+        cells[0].value += given
+        cells[1].value += made
+        if usage.cache_read or usage.cache_write or usage.reasoning:
+            cells[2].value += usage.cache_read
+            cells[3].value += usage.cache_write
+            cells[4].value += usage.reasoning
+        sizes = self._sizes
+        sizes[0].counts[bisect_left(TOKENS, given)] += 1
+        sizes[0].total += given
+        sizes[1].counts[bisect_left(TOKENS, made)] += 1
+        sizes[1].total += made
 
 
 def derived(snapshot: Snapshot) -> Snapshot:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway import errors
 from gateway.core.limits import duration
@@ -104,6 +104,11 @@ EFFECT: dict[FaultKind, Effect] = {
 # Of the same wait for the vendor: more than this and the next candidate is the better answer.
 MAX_PAUSE_S = 2.0
 _FIRST_PAUSE_S = 0.25
+
+
+def without_body(fault: Fault) -> Fault:
+    """The fault without the vendor's own error body, which only a client of the same dialect may read."""
+    return structs.replace(fault, body=b"")
 
 
 def cooldown_s(fault: Fault) -> float:

@@ -139,8 +139,10 @@ class Keeper:
         if estimated or suspect:
             self._mark(hold, used, estimated, suspect)
         if isinstance(used, int):
+            self.counts["overdrafts"] += used > hold.tokens
             self._wallet.settle(hold, used)
         else:
+            self.counts["overdrafts"] += any(amount > hold.tokens for amount in used.values())
             self._wallet.settle_each(hold, used)
         if self._pump.waiting:
             self._pump.wake()
@@ -164,6 +166,7 @@ class Keeper:
     ) -> list[AccountView]:
         """Set the current accounts of scopes to 0, with an audit line; returns those that had a row, as they were.
 
+        Raises StoreDown when the store does not answer; the reset then follows when it does.
         What calls in flight use is counted after the reset. Alerts of the accounts can fire again.
         """
         names = sorted({name for scope in scopes for name in self._matching(scope)})

@@ -34,7 +34,7 @@ from gateway.core.ledger_commands import (
 from gateway.core.ledger_rows import Account, AlertRow, Holder, Key
 from gateway.core.purse import Purse
 from gateway.core.wallet import Hold, Scopes, Wallet
-from gateway.stores.base import Store, StoreError
+from gateway.stores.base import Store, StoreDown, StoreError
 from gateway.stores.processes import is_gone, this_process
 from gateway.stores.waiting import Queue, Waiter
 
@@ -46,7 +46,7 @@ BEAT_S = 5.0
 NEWEST = 100  # alerts looked at for those of other processes
 DEAD_AFTER_S = 30.0
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # pauses while the store is away; the last one again and again
-CLOSE_S = 5.0
+CLOSE_S = 5.0  # how long an operator's reset, or the end, waits for the store
 
 
 class StoreLost(Struct, frozen=True):
@@ -121,6 +121,7 @@ class Pump:
         self._wallet.load(cast("list[Account]", await self._ask(Accounts(self._wallet.periods))))
         alerts = cast("list[AlertRow]", await self._ask(Alerts(self._wallet.periods[1])))
         self._alarmed |= {(row.key, row.epoch) for row in alerts if row.threshold >= 100}
+        self._due["beat"] = self._now_s() + BEAT_S
         self._task = asyncio.create_task(self._run(), name="quota-pump")
         return alerts
 
@@ -153,11 +154,15 @@ class Pump:
             raise
 
     async def reset(self, keys: tuple[Key, ...], note: str) -> list[Account]:
-        """Set accounts to 0 in the next transaction; returns them as they were."""
+        """Set accounts to 0 in the next transaction; returns them as they were. Raises StoreDown when that takes too long."""
         future: asyncio.Future[list[Account]] = asyncio.get_running_loop().create_future()
         self._resets.append((keys, note, future))
         self.wake()
-        return await future
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                return await future
+        except TimeoutError:
+            raise StoreDown("the quota store does not answer; the reset follows when it does") from None
 
     def refused(self, purse: Purse) -> None:
         """A request was refused because the purse is spent: the 100 % alert, once an epoch."""
@@ -316,15 +321,15 @@ class Pump:
         self._holders = synced.holders
         self._wallet.confirm(synced, now_s)
         self._queue.told()
-        for orphan in synced.orphans:
-            self._report(orphan)
-        for alert in synced.alerts:
-            self._report(alert)
         self._alarmed |= {(row.key, row.epoch) for row in synced.alerts if row.threshold >= 100}
         resetting, self._resetting = self._resetting, []
         for future in resetting:
             if not future.done():
                 future.set_result(synced.before)
+        for orphan in synced.orphans:
+            self._report(orphan)
+        for alert in synced.alerts:
+            self._report(alert)
 
     def _find_gone(self, holders: list[Holder]) -> None:
         live = [holder for holder in holders if holder.state == "live" and holder.id != self._holder]

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.call import Call, Flow, Trail
+from gateway.call import Call, Flow, Terms, Trail
 from gateway.dialects.native import NATIVE, NativeExtras, NativeStream
 from gateway.errors import ConcurrencyExceeded, GatewayError, InvalidJson, InvalidRequest
 from gateway.settings import Tenant
@@ -86,11 +86,18 @@ class Chats:
         self, handlers: Handlers, principal: Principal, tenant: str, settings: Tenant, surface: str, line: Line
     ) -> None:
         self._handlers = handlers
-        self._principal = principal
-        self._tenant = tenant
-        self._settings = settings
-        self._surface = surface
         self._line = line
+        self._terms = Terms(
+            surface=surface,
+            dialect=NATIVE,
+            tenant=tenant,
+            settings=settings,
+            limits=handlers.pipeline.routes.limits_of(tenant),
+            user=principal.user,
+            key=principal.key_name,
+            method="WS",
+            path=f"/{surface}",
+        )
         self._running: dict[str, tuple[SocketOutlet, asyncio.Task[None]]] = {}
 
     def take(self, event: str, payload: Any) -> None:
@@ -131,25 +138,7 @@ class Chats:
         if len(self._running) >= MAX_CHATS:
             raise ConcurrencyExceeded(f"At most {MAX_CHATS} chats run on one connection.", retry_after_s=1)
         body = orjson.dumps({**payload, "stream": True})
-        peek = NATIVE.peek(body)
-        call = Call(
-            id=f"req_{serial}",
-            serial=serial,
-            surface=self._surface,
-            dialect=NATIVE,
-            tenant=self._tenant,
-            settings=self._settings,
-            body=body,
-            peek=peek,
-            at=p.wall(),
-            received_at=p.clock(),
-            user=self._principal.user,
-            key=self._principal.key_name,
-            method="WS",
-            path=f"/{self._surface}",
-            preferred=peek.preferred,
-            session=peek.session[:200],
-        )
+        call = Call(f"req_{serial}", serial, self._terms, body, NATIVE.peek(body), p.wall(), p.clock())
         outlet = SocketOutlet(call, name, self._line, p.clock)
         task = asyncio.ensure_future(self._run(call, outlet, name))
         self._running[name] = (outlet, task)

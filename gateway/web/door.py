@@ -33,6 +33,8 @@ class AiohttpExchange:
         self.method = request.method
         self.path = request.path
         self.query = request.rel_url.raw_query_string
+        self.ready: bytes | None = None
+        self.kept: object = None
         self.response: web.StreamResponse | None = None
         self._request = request
         self._max_body_bytes = max_body_bytes

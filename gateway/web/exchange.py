@@ -25,6 +25,8 @@ class Exchange(Protocol):
     method: str
     path: str  # percent-decoded, without the query
     query: str  # raw, without the question mark
+    ready: bytes | None  # the body, when it has arrived whole
+    kept: object  # what the handlers worked out of this very head before, on this connection; None when it is new
 
     def header(self, name: str) -> str | None:
         """A request header by its lower-case name; the first one when there are several."""

@@ -5,6 +5,9 @@ here, through the same handlers as aiohttp's. At the first one that is anything 
 compressed bodies, a malformed head) the connection goes to aiohttp for good, with all bytes of that request. So there is
 one behaviour and one place for every oddity; what differs is only speed.
 
+A request here is not a task: its coroutine is stepped by hand (`Steps`), and goes on in the very callback that brought the answer.
+A task costs two turns of the loop and as much time as all of our routing; aiohttp's door has them, and nothing else differs.
+
 Rule 1: a head is complete before anything is decided; llhttp alone says what it means. Rule 2: one request at a time; what a client
 sends ahead waits in the buffer, and reading stops when that is more than MAX_AHEAD_BYTES. Rule 3: no timer per request:
 `tick` once a second finds connections that are idle, or whose head or body does not come.
@@ -13,9 +16,10 @@ sends ahead waits in the buffer, and reading stops when that is more than MAX_AH
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 
@@ -108,10 +112,38 @@ class Head:
         self.headers[name] = value
 
 
+class Steps:
+    """Runs one coroutine without a task. What it awaits calls `step` when it is done: at once, or by way of the loop."""
+
+    __slots__ = ("_coroutine", "_ended")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
+        self._coroutine = coroutine
+        self._ended = ended
+
+    def step(self, waited_for: object = None) -> None:
+        """Go on until the next wait. Futures raise their own exceptions when the coroutine asks for their result."""
+        try:
+            waiting = self._coroutine.send(None)
+        except StopIteration:
+            self._ended()
+            return
+        except BaseException as error:
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "a request handler raised", "exception": error})
+            self._ended()
+            return
+        if waiting is None:  # asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(self.step)
+        else:
+            waiting._asyncio_future_blocking = False
+            waiting.add_done_callback(self.step)
+
+
 class Connection(asyncio.Protocol):
     """One client connection, as long as its requests are hot. It is also the exchange (web.exchange) of the current one."""
 
-    __slots__ = ("_body", "_body_waiter", "_buffer", "_closing", "_flow", "_head", "_lane", "_needed", "_on_closed", "_paused", "_reading", "_since", "_task", "method", "path", "query", "transport")  # fmt: skip
+    __slots__ = ("_body_waiter", "_buffer", "_closing", "_flow", "_head", "_kept_head", "_lane", "_looping", "_needed", "_on_closed", "_paused", "_raw_head", "_reading", "_since", "kept", "method", "path", "query", "ready", "transport")  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -120,9 +152,12 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._head: Head | None = None
         self._needed = 0  # bytes of body that the current request has
-        self._body: bytes | None = None
         self._body_waiter: asyncio.Future[bytes] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._raw_head = b""  # the last head and what it came to: clients send the same one again and again
+        self._kept_head: Head | None = None
+        self._looping = False
+        self.ready: bytes | None = None
+        self.kept: object = None
         self._on_closed: Callable[[], None] | None = None
         self._flow: Flow | None = None
         self._since = lane.now  # when the current wait for the client began
@@ -150,7 +185,7 @@ class Connection(asyncio.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if self._head is None:
             self._next()
-        elif self._body is None:
+        elif self.ready is None:
             self._more_body()
         elif len(self._buffer) > MAX_AHEAD_BYTES and self._reading:
             self._reading = False
@@ -173,82 +208,80 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------ requests
 
     def _next(self) -> None:
-        """Begin with the next request if its head is complete."""
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._buffer) > MAX_HEAD_BYTES:
-                self._hand_over()
+        """Serve the requests whose heads are complete, one after the other, until one has to wait."""
+        if self._looping:
             return
-        if end > MAX_HEAD_BYTES:
-            self._hand_over()
-            return
-        try:
-            head = Head(self._buffer[: end + 4])
-        except (httptools.HttpParserError, ValueError):
-            self._hand_over()
-            return
-        if not self._is_hot(head):
-            self._hand_over()
-            return
-        self._begin(head, end + 4)
+        self._looping = True
+        while self._head is None and self._buffer and not self._closing:
+            if not self._read_head():
+                break
+        self._looping = False
 
-    def _is_hot(self, head: Head) -> bool:
-        if head.odd or head.method != b"POST" or head.length < 0:
+    def _read_head(self) -> bool:
+        """Begin with the request at the front of the buffer; False when its head is not complete, or not for us."""
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n")
+        if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
             return False
+        raw = buffer[: end + 4]
+        head = self._kept_head
+        if head is None or raw != self._raw_head:
+            head = self._parse(raw) if 0 <= end <= MAX_HEAD_BYTES else None
+            if head is None:
+                self._hand_over()
+                return False
+            self._raw_head, self._kept_head, self.kept = raw, head, None
+        self._begin(head, end + 4)
+        return True
+
+    def _parse(self, raw: bytes) -> Head | None:
+        """The head, when it is one for us."""
+        try:
+            head = Head(raw)
+        except (httptools.HttpParserError, ValueError):
+            return None
+        if head.odd or head.method != b"POST" or head.length < 0:
+            return None
         path, _, query = head.url.partition(b"?")
         if b"%" in path or not path.startswith(b"/"):
-            return False
+            return None
         try:
-            self.path = path.decode("ascii")
-            self.query = query.decode("ascii")
-            return self._lane.handlers.surfaces.match("POST", self.path).route.handler in HOT
+            self.path, self.query, self.method = path.decode("ascii"), query.decode("ascii"), "POST"
+            hot = self._lane.handlers.surfaces.match("POST", self.path).route.handler in HOT
         except (NoRoute, UnicodeDecodeError):
-            return False
+            return None
+        return head if hot else None
 
     def _begin(self, head: Head, body_at: int) -> None:
-        self._head, self._needed, self.method = head, head.length, "POST"
-        self._body = None
-        self._buffer = self._buffer[body_at:]
-        if len(self._buffer) >= self._needed:
-            self._take_body()
+        self._head, self._needed = head, head.length
+        rest = len(self._buffer) - body_at - head.length
+        if rest >= 0:
+            self.ready = self._buffer[body_at : body_at + head.length]
+            self._buffer = self._buffer[body_at + head.length :] if rest else b""
         else:
+            self.ready = None
+            self._buffer = self._buffer[body_at:]
             self._since = self._lane.now
-        self._task = asyncio.get_running_loop().create_task(self._serve())
-
-    def _take_body(self) -> None:
-        buffer, needed = self._buffer, self._needed
-        if len(buffer) == needed:
-            self._body, self._buffer = buffer, b""
-        else:
-            self._body, self._buffer = buffer[:needed], buffer[needed:]
+        Steps(self._lane.handlers.handle(self), self._done).step()
 
     def _more_body(self) -> None:
         if len(self._buffer) < self._needed:
             if self._needed > self._lane.max_body_bytes:
                 self._buffer = b""  # refused already: what still comes is not kept
             return
-        self._take_body()
+        self.ready, self._buffer = self._buffer[: self._needed], self._buffer[self._needed :]
         if self._body_waiter is not None and not self._body_waiter.done():
-            self._body_waiter.set_result(self._body or b"")
-
-    async def _serve(self) -> None:
-        try:
-            await self._lane.handlers.handle(self)
-        finally:
-            self._task = None
-            self._flow = self._on_closed = None
-        self._done()
+            self._body_waiter.set_result(self.ready)
 
     def _done(self) -> None:
         """The answer is given: on to the next request, or close."""
-        head = self._head
-        assert head is not None
-        whole = self._body is not None
-        self._head = self._body = None
+        head, whole = self._head, self.ready is not None
+        self._flow = self._on_closed = None
+        self._head = self.ready = None
         self._since = self._lane.now
         if self._closing or self.transport.is_closing():
             return
-        if not (head.keep_alive and whole) or self._lane.draining:
+        if head is None or not (head.keep_alive and whole) or self._lane.draining:
             self.transport.close()
             return
         if not self._reading:
@@ -293,19 +326,19 @@ class Connection(asyncio.Protocol):
     async def body(self) -> bytes:
         if self._needed > self._lane.max_body_bytes:
             raise too_large(self._lane.max_body_bytes)
-        if self._body is None:
+        if self.ready is None:
             self._body_waiter = asyncio.get_running_loop().create_future()
             try:
                 return await self._body_waiter
             finally:
                 self._body_waiter = None
-        return self._body
+        return self.ready
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         head = self._head
         assert head is not None
         last = (
-            b"" if head.keep_alive and self._body is not None and not self._lane.draining else b"connection: close\r\n"
+            b"" if head.keep_alive and self.ready is not None and not self._lane.draining else b"connection: close\r\n"
         )
         self.transport.write(
             b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (STATUS[status], self._lane.date, headers, last, len(body), body)

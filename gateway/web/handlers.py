@@ -5,12 +5,15 @@ Rule 1: who asks is settled before the body is read. Rule 2: every answer is JSO
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
-from gateway.call import Call, Outlet
+from msgspec import Struct
+
+from gateway.call import MAX_SESSION_CHARS, Call, Outlet, Terms
 from gateway.dialects.native import NATIVE
-from gateway.dialects.openai_chat import OPENAI_CHAT
+from gateway.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
 from gateway.errors import (
     AdminRequired,
     GatewayError,
@@ -23,7 +26,8 @@ from gateway.errors import (
     TenantForbidden,
     UnsupportedMediaType,
 )
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Pipeline, Run
+from gateway.routes import Routes
 from gateway.settings import Tenant
 from gateway.types import BadRequest, ClientHalf
 from gateway.web.auth import FORBIDDEN, Authenticator, Principal, authorize
@@ -36,7 +40,24 @@ from gateway.web.surfaces import Match, NoRoute, Surfaces
 from gateway.web.views import Views
 
 Handler = Callable[[Exchange, Context], Awaitable[None]]
+KEPT_S = 60.0  # a head that comes again is looked at anew after this
+CHATS: dict[str, ClientHalf] = {"chat": OPENAI_CHAT, "native_chat": NATIVE}
+_OUTLETS: dict[str, type[HttpOutlet]] = {"chat": HttpOutlet, "native_chat": NativeOutlet}
 VENDOR_HEADERS = ("openai-beta",)  # travel on to a provider of the same dialect; credentials and scopes never do
+
+
+class Kept(Struct, frozen=True):
+    """What one head came to, and under which configuration: clients of a connection send the same head again and again."""
+
+    terms: Terms
+    routes: Routes
+    authenticator: Authenticator
+    outlet: type[HttpOutlet]
+
+    def holds(self, handlers: Handlers, at: float) -> bool:
+        """Whether nothing has changed since: the configuration, the keys, the time the credential is good for."""
+        same = self.routes is handlers.pipeline.routes and self.authenticator is handlers.authenticator
+        return same and at < self.terms.until
 
 
 class Handlers:
@@ -59,40 +80,57 @@ class Handlers:
         self.streams = streams
         self.in_flight = pipeline.recorder.in_flight
         self._max_in_flight = max_in_flight
-        self._handlers: dict[str, Handler] = {
-            "chat": self._chat,
-            "native_chat": self._native_chat,
-            **views.handlers(),
-            **probes.handlers(),
-        }
+        self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
+        self._repairing = OpenAIChat(repair_history=True)
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one exchange. Never raises but for cancellation."""
-        serial = self.ids.serial()
-        context = Context(
-            match=_NOWHERE,
-            request_id=request_id(exchange.header("x-request-id"), serial),
-            serial=serial,
-            at=self.pipeline.wall(),
-            received_at=self.pipeline.clock(),
-        )
+        pipeline = self.pipeline
+        serial, at, received_at = self.ids.serial(), pipeline.wall(), pipeline.clock()
+        context = None
         try:
-            match = context.match = self.surfaces.match(exchange.method, exchange.path)
-            if match.route.access != "open":
-                await self._enter(exchange, context)
-            await self._handlers[match.route.handler](exchange, context)
+            kept = exchange.kept
+            if not isinstance(kept, Kept) or not kept.holds(self, at):
+                context = self._context(exchange, serial, at, received_at)
+                await self._first(exchange, context)
+                kept = exchange.kept
+                if not isinstance(kept, Kept):
+                    return
+            await self._chat(exchange, kept, serial, at, received_at)
         except NoRoute as none:
-            self._refuse(exchange, context, _no_route(exchange, none))
+            self._refuse(
+                exchange, context or self._context(exchange, serial, at, received_at), _no_route(exchange, none)
+            )
         except GatewayError as error:
-            self._refuse(exchange, context, error)
+            self._refuse(exchange, context or self._context(exchange, serial, at, received_at), error)
         except BadRequest as bad:
             kind = InvalidJson if bad.code == "invalid_json" else InvalidRequest
-            self._refuse(exchange, context, kind(bad.message, param=bad.param, code=bad.code))
+            refusal = kind(bad.message, param=bad.param, code=bad.code)
+            self._refuse(exchange, context or self._context(exchange, serial, at, received_at), refusal)
         except ClientGone:
-            self.pipeline.recorder.other(context, exchange.method, exchange.path, 499, "client_gone")
+            context = context or self._context(exchange, serial, at, received_at)
+            pipeline.recorder.other(context, exchange.method, exchange.path, 499, "client_gone")
         except Exception as bug:  # border: one bad request must not take the connection or the process down
-            self.pipeline.recorder.bug(context.request_id, bug)
+            context = context or self._context(exchange, serial, at, received_at)
+            pipeline.recorder.bug(context.request_id, bug)
             self._refuse(exchange, context, InternalError("The gateway failed on this request. It has been logged."))
+
+    def _context(self, exchange: Exchange, serial: str, at: float, received_at: float) -> Context:
+        given = exchange.header("x-request-id")
+        return Context(_NOWHERE, request_id(given, serial), serial, at, received_at)
+
+    async def _first(self, exchange: Exchange, context: Context) -> None:
+        """A head not seen before on its connection: route it, let it in; a view is answered, a call's terms are kept."""
+        match = context.match = self.surfaces.match(exchange.method, exchange.path)
+        route = match.route
+        if route.access != "open":
+            await self._enter(exchange, context)
+        dialect = CHATS.get(route.handler)
+        if dialect is None:
+            await self._views[route.handler](exchange, context)
+            return
+        terms = self._terms(exchange, context, dialect)
+        exchange.kept = Kept(terms, self.pipeline.routes, self.authenticator, _OUTLETS[route.handler])
 
     # ------------------------------------------------------------ who asks
 
@@ -107,8 +145,6 @@ class Handlers:
             raise AdminRequired("This needs a credential with the role admin.")
         if route.access != "metrics":
             context.tenant, context.settings = self.tenant(principal, context.match.tenant)
-        if self.in_flight.value >= self._max_in_flight:
-            raise Overloaded("The gateway is at its limit of calls in flight. Try again in a second.", retry_after_s=1)
 
     _metrics_public = False
 
@@ -120,9 +156,10 @@ class Handlers:
         """The one way in, for HTTP and for the sockets. `query` is the raw query string, for ?key=."""
         key = next((v for k, v in parse_qsl(query) if k == "key"), None) if "key=" in query else None
         now = self.pipeline.wall()
-        return self.authenticator.authenticate(header, key, now) or await self.authenticator.authenticate_slow(
-            header, key, now
-        )
+        found = self.authenticator.authenticate(header, key, now)
+        if found is None:  # keys must be fetched: a task of its own, for a request need not run inside one
+            found = await asyncio.ensure_future(self.authenticator.authenticate_slow(header, key, now))
+        return found
 
     def tenant(self, principal: Principal, named: str | None) -> tuple[str, Tenant]:
         """The tenant of a call and its settings: the path's, or at the root the credential's only one."""
@@ -141,65 +178,55 @@ class Handlers:
 
     # ------------------------------------------------------------ chat
 
-    async def _chat(self, exchange: Exchange, context: Context) -> None:
-        call = await self._call(exchange, context, OPENAI_CHAT)
-        outlet = HttpOutlet(exchange, call, self.headers, self.streams, self.rate_limits(call.tenant), self._echo)
+    async def _chat(self, exchange: Exchange, kept: Kept, serial: str, at: float, received_at: float) -> None:
+        if self.in_flight.value >= self._max_in_flight:
+            raise Overloaded("The gateway is at its limit of calls in flight. Try again in a second.", retry_after_s=1)
+        terms = kept.terms
+        body = exchange.ready if exchange.ready is not None else await exchange.body()
+        peek = terms.dialect.peek(body)
+        call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
+        outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
         await self.run(call, outlet)
-
-    async def _native_chat(self, exchange: Exchange, context: Context) -> None:
-        call = await self._call(exchange, context, NATIVE)
-        limits = self.rate_limits(call.tenant)
-        await self.run(call, NativeOutlet(exchange, call, self.headers, self.streams, limits, self._echo))
 
     async def run(self, call: Call, outlet: Outlet) -> None:
         """Answer a call that has been made, here or on a socket."""
         self.in_flight.value += 1
         try:
-            await self.pipeline.run(call, outlet)
+            await Run(self.pipeline, call, outlet).run()
         finally:
             self.in_flight.value -= 1
 
-    async def _call(self, exchange: Exchange, context: Context, dialect: ClientHalf) -> Call:
-        """Read the body and make the call. Raises BadRequest and what `body()` raises."""
-        kind = exchange.header("content-type")
+    def _terms(self, exchange: Exchange, context: Context, dialect: ClientHalf) -> Terms:
+        """What the head says of a call. Raises UnsupportedMediaType or InvalidRequest."""
+        header, principal = exchange.header, context.principal
+        assert principal is not None
+        kind = header("content-type")
         if kind and "json" not in kind:
             raise UnsupportedMediaType("Send the body as JSON, with the header Content-Type: application/json.")
-        body = await exchange.body()
-        peek = dialect.peek(body)
-        principal = context.principal
-        assert principal is not None
-        header = exchange.header
-        return Call(
-            id=context.request_id,
-            serial=context.serial,
+        given = header("x-request-id")
+        return Terms(
             surface=context.match.route.surface,
-            dialect=dialect,
+            dialect=self._repairing if dialect is OPENAI_CHAT and self._repairs else dialect,
             tenant=context.tenant,
             settings=context.settings,
-            body=body,
-            peek=peek,
-            at=context.at,
-            received_at=context.received_at,
+            limits=self.pipeline.routes.limits_of(context.tenant),
             user=principal.user,
             key=principal.key_name,
             method=exchange.method,
             path=exchange.path,
-            preferred=header("x-preferred-provider") or peek.preferred,
-            session=(header("x-session-id") or peek.session)[:200],
+            given_id=context.request_id if given == context.request_id else "",
+            preferred=header("x-preferred-provider") or "",
+            session=(header("x-session-id") or "")[:MAX_SESSION_CHARS],
             strict=header("x-gateway-strict") in ("1", "true"),
-            deadline_at=_deadline(header("x-gateway-timeout-ms"), context.received_at),
+            timeout_s=_timeout_s(header("x-gateway-timeout-ms")),
             traceparent=traceparent(header("traceparent")),
             headers=tuple((name, value) for name in VENDOR_HEADERS if (value := header(name))),
+            until=min(context.at + KEPT_S, principal.expires_at or context.at + KEPT_S),
         )
 
-    def rate_limits(self, tenant: str) -> Callable[[], list[tuple[str, str]]]:
-        """Gives the x-ratelimit-* headers at the moment of the answer."""
-        limits, clock = self.pipeline.routes.limits_of(tenant), self.pipeline.clock
-        return lambda: limits.headers(clock())
-
     @property
-    def _echo(self) -> str:
-        return self.pipeline.routes.translation.model_echo
+    def _repairs(self) -> bool:
+        return self.pipeline.routes.translation.repair_history
 
     # ------------------------------------------------------------ refusals
 
@@ -220,7 +247,7 @@ def _no_route(exchange: Exchange, none: NoRoute) -> GatewayError:
     )
 
 
-def _deadline(given: str | None, received_at: float) -> float | None:
+def _timeout_s(given: str | None) -> float | None:
     if given is None:
         return None
     try:
@@ -231,7 +258,7 @@ def _deadline(given: str | None, received_at: float) -> float | None:
         raise InvalidRequest(
             "x-gateway-timeout-ms must be a positive number of milliseconds.", param="x-gateway-timeout-ms"
         )
-    return received_at + ms / 1000
+    return ms / 1000
 
 
 _NOWHERE = Match(Surfaces().match("GET", "/livez").route)

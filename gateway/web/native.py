@@ -19,7 +19,7 @@ class NativeOutlet(HttpOutlet):
         self.raw_answer(trail, NATIVE.write_reply(reply, self.echo(trail), extras))
 
     def fail(self, trail: Trail, error: GatewayError) -> None:
-        headers = self._headers.failed(error, trail.attempts, self._rate_limits())
+        headers = self._headers.failed(error, trail.attempts, self._limits())
         self._exchange.answer(error.status, JSON + headers, NATIVE.write_error(error))
 
     def echo(self, trail: Trail) -> Echo:

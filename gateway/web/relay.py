@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from gateway.call import Call, Flow, Trail
 from gateway.errors import GatewayError
 from gateway.telemetry import Cell
-from gateway.types import Echo, Event, Reply, StreamWriter
+from gateway.types import Echo, Event, Reply, StreamWriter, Translation
 from gateway.web.exchange import Exchange
 
 PING_AFTER_S = 15.0
@@ -29,7 +29,7 @@ class Headers:
     def __init__(self) -> None:
         self._blocks: dict[tuple[str, str], bytes] = {}
 
-    def answered(self, call: Call, trail: Trail, rate_limits: list[tuple[str, str]]) -> bytes:
+    def answered(self, call: Call, trail: Trail, now: float) -> bytes:
         """x-request-id, x-gateway-* and x-ratelimit-* of an answer that a provider gave."""
         key = (trail.provider, trail.model)
         block = self._blocks.get(key)
@@ -41,6 +41,7 @@ class Headers:
         ids = f"x-request-id: {call.id}\r\nrequest-id: {call.id}\r\nx-gateway-attempts: {trail.attempts}\r\n"
         # The step that answers is on the trail once it is over: a stream's headers go out before that.
         passed_over = trail.steps and trail.steps[0].outcome != "ok"
+        rate_limits = call.terms.limits.headers(now)
         if passed_over or trail.clamped or rate_limits or (trail.notes and _noted(trail)):
             ids += _extras(trail, rate_limits)
         return block + ids.encode()
@@ -111,42 +112,40 @@ class OpenStreams:
 class HttpOutlet:
     """Writes one call's answer over an exchange, in the dialect of its client."""
 
+    # What only streams need has its first value here: most answers are whole.
+    _writer: StreamWriter | None = None
+    _trail: Trail
+    _paused_at: float | None = None
+    _flow: Flow | None = None
+    _last_write_at = 0.0
+    _between_frames = True
+
     def __init__(
-        self,
-        exchange: Exchange,
-        call: Call,
-        headers: Headers,
-        streams: OpenStreams,
-        rate_limits: Callable[[], list[tuple[str, str]]],
-        model_echo: str,
+        self, exchange: Exchange, call: Call, headers: Headers, streams: OpenStreams, translation: Translation
     ) -> None:
         self._exchange = exchange
         self._call = call
         self._headers = headers
         self._streams = streams
-        self._rate_limits = rate_limits
-        self._echo_requested = model_echo == "requested"
-        self._writer: StreamWriter | None = None
-        self._trail = Trail()
-        self._paused_at: float | None = None
-        self._flow: Flow | None = None
-        self._last_write_at = 0.0
-        self._between_frames = True
+        self._translation = translation
 
     # -------------------------------------------------------- whole answers
 
     def raw_answer(self, trail: Trail, body: bytes) -> None:
-        block = self._headers.answered(self._call, trail, self._rate_limits())
+        block = self._headers.answered(self._call, trail, self._streams.clock())
         self._exchange.answer(200, JSON + block, body)
 
     def reply(self, trail: Trail, reply: Reply) -> None:
-        self.raw_answer(trail, self._call.dialect.write_reply(reply, self.echo(trail)))
+        self.raw_answer(trail, self._call.terms.dialect.write_reply(reply, self.echo(trail)))
 
     def fail(self, trail: Trail, error: GatewayError) -> None:
-        body = error.body or self._call.dialect.write_error(error)
+        body = error.body or self._call.terms.dialect.write_error(error)
         self._exchange.answer(
-            error.status, JSON + self._headers.failed(error, trail.attempts, self._rate_limits()), body
+            error.status, JSON + self._headers.failed(error, trail.attempts, self._limits()), body
         )
+
+    def _limits(self) -> list[tuple[str, str]]:
+        return self._call.terms.limits.headers(self._streams.clock())
 
     def echo(self, trail: Trail) -> Echo:
         """What the answer repeats of the request."""
@@ -154,7 +153,8 @@ class HttpOutlet:
         choice = call.parsed.tool_choice if call.parsed is not None else None
         return Echo(
             id=call.serial,
-            model=call.peek.model if self._echo_requested and call.peek.model else trail.model,
+            model=call.peek.model if self._translation.model_echo == "requested" and call.peek.model else trail.model,
+            expose_reasoning=self._translation.expose_reasoning,
             created=int(call.at),
             include_usage=call.peek.include_usage,
             legacy_functions=call.parsed is not None and call.parsed.legacy_functions,
@@ -165,7 +165,7 @@ class HttpOutlet:
 
     def begin(self, trail: Trail, flow: Flow) -> None:
         self._trail, self._flow = trail, flow
-        block = self._headers.answered(self._call, trail, self._rate_limits())
+        block = self._headers.answered(self._call, trail, self._streams.clock())
         self._begin(block)
         self._exchange.flow(self)
         self._last_write_at = self._streams.clock()
@@ -181,7 +181,7 @@ class HttpOutlet:
 
     def events(self, events: list[Event]) -> None:
         if self._writer is None:
-            self._writer = self._call.dialect.writer(self.echo(self._trail))
+            self._writer = self._call.terms.dialect.writer(self.echo(self._trail))
         data = self._writer.write(events)
         if data:
             self._exchange.write(data)
@@ -196,7 +196,7 @@ class HttpOutlet:
         if not self._between_frames:
             self._exchange.write(b"\n\n")  # close the frame that was cut, so that ours is read as one
         if self._writer is None:
-            self._writer = self._call.dialect.writer(self.echo(self._trail))
+            self._writer = self._call.terms.dialect.writer(self.echo(self._trail))
         self._exchange.write(self._writer.error(error))
         self._exchange.cut()
 

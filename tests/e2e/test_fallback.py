@@ -290,7 +290,7 @@ async def test_a_broken_stream_is_logged_as_interrupted(stack):
     await hear(stack)
     line = next(line for line in stack.log_lines() if line["event"] == "request")
     assert line["outcome"] == "interrupted"
-    assert line["attempts"][0]["outcome"] != "ok"
+    assert line["trail"][0]["outcome"] != "ok"
 
 
 async def test_a_connection_that_breaks_after_the_vendors_end_harms_nobody(stack):

@@ -1,0 +1,148 @@
+"""The gateway's own work per JSON call, without kernel and network: requests fed to the lean door, an upstream that answers at once.
+
+    python -m bench.hotpath            microseconds per call, and calls of Python functions per call
+    python -m bench.hotpath profile    where they go (cProfile, sorted by own time)
+
+Everything is on: JWT, SQLite quotas, breaker, metrics, access log. Only transports are replaced by in-memory ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import io
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from gateway.app import Gateway
+from gateway.config import load
+from gateway.logs import LogWriter
+from gateway.telemetry import Registry
+from gateway.upstream.connection import Connection as UpstreamConnection
+from gateway.web.auth import mint
+from gateway.web.fastlane import Connection, Lane
+
+ANSWER = (
+    b'{"id":"chatcmpl-1","object":"chat.completion","created":1795402672,"model":"gpt-5.4","choices":[{"index":0,"message":'
+    b'{"role":"assistant","content":"Hello there, how can I help you today?","refusal":null},"logprobs":null,'
+    b'"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":9,"total_tokens":21}}'
+)
+REPLY = (
+    b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER) + ANSWER
+)
+BODY = (
+    b'{"model":"gpt-5.4","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user",'
+    b'"content":"Say hello to the world, please, in one short sentence."}],"max_tokens":100}'
+)
+CONFIG = """
+auth: {{jwt: [{{algorithm: HS256, secret: "0123456789012345678901234567890123456789"}}]}}
+store: {{url: "sqlite:///{folder}/quota.db"}}
+providers:
+  openai: {{type: openai, api_key: sk-x, base_url: "http://127.0.0.1:9/v1", default_model: gpt-5.4, quota: {{daily_tokens: 100000000000}}}}
+tenants: {{acme: {{quota: {{daily_tokens: 100000000000, monthly_tokens: 1000000000000}}}}}}
+"""
+
+
+class MemoryTransport(asyncio.Transport):
+    """Takes what is written and calls back; never closes, never pauses."""
+
+    def __init__(self, written: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._written = written
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        self._written(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    abort = pause_reading = resume_reading = close
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Bench:
+    """One gateway whose only pool has one in-memory connection."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        loop = asyncio.get_running_loop()
+        token = mint(gateway.config.auth, "acme", "bench", ["user"], 3600, time.time())
+        self.request = (
+            b"POST /api/v1/acme/ai/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (token.encode(), len(BODY))
+        ) + BODY
+        self.answered: asyncio.Future[bytes] | None = None
+        deployment = gateway.pipeline.routes.deployments["openai"]
+        pool = gateway.upstream._open_pool(deployment.origin)
+        upstream = UpstreamConnection(pool)
+        upstream.connection_made(MemoryTransport(lambda data: loop.call_soon(upstream.data_received, REPLY) and None))
+        pool.give_back(upstream)
+        lane = Lane(gateway.handlers, 1 << 20, lambda: asyncio.Protocol(), time.monotonic)
+        self.connection = Connection(lane)
+        self.connection.connection_made(MemoryTransport(self._answer))
+
+    def _answer(self, data: bytes) -> None:
+        assert self.answered is not None and data.startswith(b"HTTP/1.1 200"), data
+        self.answered.set_result(data)
+
+    async def run(self, calls: int) -> None:
+        loop = asyncio.get_running_loop()
+        receive, request = self.connection.data_received, self.request
+        for _ in range(calls):
+            self.answered = loop.create_future()
+            receive(request)
+            await self.answered
+
+
+async def main(mode: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gateway.yaml"
+        path.write_text(CONFIG.format(folder=folder))
+        gateway = Gateway(load(str(path), {}).config, {}, LogWriter(io.BytesIO()), Registry())
+        await gateway.keeper.start()
+        bench = Bench(gateway)
+        await bench.run(2000)
+        if mode == "profile":
+            profile = cProfile.Profile(subcalls=False)
+            profile.enable()
+            await bench.run(5000)
+            profile.disable()
+            pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+        else:
+            await report(bench)
+        await gateway.stop()
+
+
+async def report(bench: Bench) -> None:
+    """Five rounds; the fastest is nearest to what the work costs."""
+    rounds = []
+    for _ in range(8):
+        began = time.process_time()
+        await bench.run(3000)
+        rounds.append((time.process_time() - began) / 3000 * 1e6)
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    await bench.run(100)
+    sys.setprofile(None)
+    print(f"{min(rounds):.1f} us per call (median {sorted(rounds)[4]:.1f}), {calls / 100:.0f} Python function calls")
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(sys.argv[1] if len(sys.argv) > 1 else ""))

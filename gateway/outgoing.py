@@ -1,0 +1,76 @@
+"""A call as one provider shall see it: the body in its dialect, and the attempt that will hear the answer.
+
+Same dialect: the client's bytes with only the named places changed. Another dialect: the whole request, read once and written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import structs
+
+from gateway.attempt import Attempt, RelayedStream, TranslatedStream, WholeAnswer
+from gateway.call import Call, Outlet, Trail
+from gateway.routes import Choice
+from gateway.types import Change, Notes, Passthrough, Request, Target, Translation
+from gateway.upstream.request import header_lines
+
+
+def prepare(
+    call: Call, choice: Choice, translation: Translation, outlet: Outlet, trail: Trail, clock: Callable[[], float]
+) -> tuple[bytes, bytes, Attempt]:
+    """The body, the header lines of this very call, and the attempt. Raises Unsupported or BadRequest."""
+    terms = call.terms
+    if choice.passthrough is not None:
+        body, sink = _relayed(call, choice, choice.passthrough, outlet, trail, clock)
+        extra = terms.headers
+    else:
+        written, sink = _translated(call, choice, translation, outlet, trail, clock)
+        body, extra = written.body, tuple(written.headers)
+    if terms.traceparent:
+        extra = (*extra, ("traceparent", terms.traceparent))
+    return body, header_lines(extra) if extra else b"", sink
+
+
+def _relayed(
+    call: Call, choice: Choice, passthrough: Passthrough, outlet: Outlet, trail: Trail, clock: Callable[[], float]
+) -> tuple[bytes, Attempt]:
+    peek, warm = call.peek, call.terms.settings.default_temperature
+    vendor = choice.deployment.vendor
+    swallow = peek.stream and not peek.include_usage
+    body = call.body
+    if peek.model != choice.model or swallow or trail.clamped or (warm is not None and not peek.has_temperature):
+        change = Change(
+            model=choice.model if peek.model != choice.model else None,
+            max_tokens=trail.clamped,
+            temperature=warm if not peek.has_temperature else None,
+            include_usage=swallow,
+        )
+        body = passthrough.change(body, peek, change)
+    if peek.stream:
+        return body, RelayedStream(vendor, outlet, trail, clock, passthrough, swallow)
+    return body, WholeAnswer(vendor, outlet, trail, clock, passthrough, None)
+
+
+def _translated(
+    call: Call, choice: Choice, translation: Translation, outlet: Outlet, trail: Trail, clock: Callable[[], float]
+) -> tuple[Any, Attempt]:
+    trail.notes = notes = Notes(strict=call.terms.strict)
+    request, vendor = call.request(), choice.deployment.vendor
+    request = _with_defaults(request, trail.clamped, call.terms.settings.default_temperature)
+    target = Target(choice.model, choice.abilities, translation)
+    written = vendor.dialect.write_request(request, target, notes)
+    if call.peek.stream:
+        return written, TranslatedStream(vendor, outlet, trail, clock, written.undo)
+    return written, WholeAnswer(vendor, outlet, trail, clock, None, written.undo)
+
+
+def _with_defaults(request: Request, cap: int | None, temperature: float | None) -> Request:
+    """The request with what the gateway sets where the client set nothing; the client's own is never changed."""
+    changes: dict[str, Any] = {}
+    if cap is not None and request.max_tokens is None:
+        changes["max_tokens"] = cap
+    if temperature is not None and request.temperature is None:
+        changes["temperature"] = temperature
+    return structs.replace(request, **changes) if changes else request
