@@ -197,7 +197,7 @@ class Recorder:
         )
         if trail.usage is not None:
             line.input_tokens, line.output_tokens = trail.usage.input, trail.usage.output
-        if len(steps) > 1 or trail.outcome != "ok" or trail.stream or trail.notes is not None:
+        if len(steps) > 1 or trail.outcome != "ok" or trail.stream or trail.estimated or trail.notes is not None:
             self._more(line, call, trail)
         if call.terms.traceparent or call.session:
             line.trace, line.session = terms.traceparent, call.session
