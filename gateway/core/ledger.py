@@ -45,7 +45,7 @@ from gateway.core.ledger_rows import Account, AlertRow, Audit, AuditAction, Hold
 FORGET_S = 7 * 86_400.0
 SHARE = 4  # a lease beyond need is at most 1 / (SHARE x holders) of what is left
 
-_reply = msgspec.msgpack.Decoder(Synced)
+_reply = msgspec.msgpack.Decoder(Synced).decode
 
 
 def apply(reader: Reader, command: Command, now: float) -> tuple[Changes, Reply]:
@@ -79,7 +79,7 @@ def _sync(reader: Reader, command: Sync, now: float) -> tuple[Changes, Reply]:
     draft = Draft(reader)
     holder = draft.holder(command.holder)
     if command.seq <= holder.seq:
-        return Changes(), _reply.decode(holder.reply) if command.seq == holder.seq else Stale(holder.seq)
+        return Changes(), _reply(holder.reply) if command.seq == holder.seq else Stale(holder.seq)
     turn = _Turn(draft, holder, command, now)
     turn.run()
     reply = turn.reply()

@@ -122,7 +122,9 @@ class Queue:
             return ("unavailable", short[0]) if now_s >= waiter.born_s + self._store_wait_s else None
         blocked = [purse for purse in short if (purse.room or 0) < waiter.tokens]
         if now_s >= waiter.until_s:
-            return ("reserved", blocked[0]) if blocked else ("unavailable", short[0])
+            # Room that shows but was not granted went to another process in the meantime, unless the store fell silent.
+            silent = waiter in self._asking and now_s >= waiter.asked_s + self._store_wait_s
+            return ("unavailable" if silent and not blocked else "reserved", (blocked or short)[0])
         if not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
             waiter.ask = True
         return None
