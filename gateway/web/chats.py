@@ -137,7 +137,10 @@ class Chats:
             raise InvalidRequest("A chat with this requestId is still running.", param="requestId")
         if len(self._running) >= MAX_CHATS:
             raise ConcurrencyExceeded(f"At most {MAX_CHATS} chats run on one connection.", retry_after_s=1)
-        body = orjson.dumps({**payload, "stream": True})
+        try:
+            body = orjson.dumps({**payload, "stream": True})
+        except TypeError as error:  # binary attachments, numbers beyond 64 bits, half of a surrogate pair
+            raise InvalidRequest(f"The event's data must be plain JSON: {error}.") from None
         call = Call(f"req_{serial}", serial, self._terms, body, NATIVE.peek(body), p.wall(), p.clock())
         outlet = SocketOutlet(call, name, self._line, p.clock)
         task = asyncio.ensure_future(self._run(call, outlet, name))

@@ -95,7 +95,7 @@ class WebSocketDoor:
         message = await socket.receive(timeout=FIRST_FRAME_S)
         try:
             frame = _DECODE(message.data) if message.type is WSMsgType.TEXT else None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             frame = None
         token = frame.data.get("token") if frame is not None and frame.event == "auth" else None
         if not isinstance(token, str):
@@ -127,7 +127,7 @@ class WebSocketDoor:
     def _take(self, chats: Chats, line: Line, text: str) -> None:
         try:
             frame = _DECODE(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             error: GatewayError = InvalidJson('A frame is a JSON object {"event": "...", "data": {...}}.')
             line.put("chat.error", {"requestId": None, "error": _plain(error.message, error.code or "")})
             return

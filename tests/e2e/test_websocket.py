@@ -269,6 +269,8 @@ async def test_what_is_wrong_with_a_message_is_said_and_the_socket_goes_on(stack
         ({"event": "chat.stream.start", "data": {**start(), "requestId": 5}}, None, "invalid_request"),
         ({"event": "chat.stream.start", "data": start("r", model="no-such-model")}, "r", "model_not_found"),
         ({"event": "chat.stream.start", "data": start("r", preferredProvider="nobody")}, "r", "invalid_request"),
+        ({"event": "chat.stream.start", "data": start("r", maxTokens=10**30)}, "r", "invalid_request"),
+        ('{"event": "chat.stream.start", "data": {"messages": ' + "[" * 100_000 + "]" * 100_000 + "}}", None, "invalid_json"),
         ({"event": "chat.stream.stop", "data": {"requestId": "unknown"}}, "unknown", "invalid_request"),
         ({"event": "chat.stream.stop", "data": {}}, None, "invalid_request"),
         ({"event": "chat.stream.stop", "data": {"requestId": []}}, None, "invalid_request"),
