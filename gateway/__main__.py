@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from gateway import __version__
 from gateway.commands import demo, explain, quota, serve, simulate
-from gateway.commands.failing import CommandError
-from gateway.config import ConfigError, check, load, schema_text
+from gateway.commands.failing import CommandError, exit_code
+from gateway.config import check, load, schema_text
 from gateway.web.auth import mint
 
 DURATION = re.compile(r"(\d+)([smhd]?)")
@@ -25,19 +25,7 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; what `gateway` on the path calls."""
     arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.run(arguments)
-        return code
-    except ConfigError as error:
-        print(error.blocks(), file=sys.stderr)
-        return 2
-    except CommandError as error:
-        print(f"gateway: {error}", file=sys.stderr)
-        return error.code
-    except BrokenPipeError:
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: arguments.run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("serve", "Serve the gateway.", serve.run)
     config(sub)
     listen(sub)
+    sub.add_argument("--workers", type=_workers, metavar="N|auto", help="instead of server.workers")
     sub = command("demo", "Serve with a simulator for each provider that has no key, and show first calls.", demo.run)
     config(sub)
     listen(sub)
@@ -115,6 +104,14 @@ def _token(arguments: argparse.Namespace) -> int:
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port (0 to 65535)")
+    return int(text)
+
+
+def _workers(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdigit() or not 1 <= int(text) <= 512:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers (1 to 512, or auto)")
     return int(text)
 
 

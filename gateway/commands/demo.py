@@ -19,7 +19,8 @@ from pathlib import Path
 from msgspec import structs
 
 from gateway.commands.failing import CommandError
-from gateway.commands.serve import Reloader, serve
+from gateway.commands.reloading import Reloader
+from gateway.commands.serve import serve
 from gateway.config import Loaded, load
 from gateway.settings import Config, Secret
 from gateway.simulator.app import BASES, VENDORS
@@ -38,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         def adapt(loaded: Loaded) -> Config:
             return with_simulators(loaded, origin)
 
-        config = adapt(loaded)
+        reloader = Reloader(arguments.config, environ, adapt)
+        config = reloader.load()
         host = arguments.host or config.server.host
         token = mint(config.auth, TENANT, "demo", ["admin"], TOKEN_TTL_S, time.time())
         serve(
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             host,
             arguments.port,
             environ,
-            reload=Reloader(arguments.config, environ, adapt),
+            reloader,
             ready=lambda port: print(banner(loaded, config, host, port, token), flush=True),
         )
     return 0

@@ -1,4 +1,11 @@
-"""How a command fails: one line for the user and an exit code."""
+"""How a command fails: one line for the user and an exit code, 1 for what failed at run time, 2 for usage and configuration."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from gateway.config import ConfigError
 
 
 class CommandError(Exception):
@@ -7,3 +14,19 @@ class CommandError(Exception):
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.code = code
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Run a command; what is wrong goes to stderr, without a traceback."""
+    try:
+        return command()
+    except ConfigError as error:
+        print(error.blocks(), file=sys.stderr)
+        return 2
+    except CommandError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130

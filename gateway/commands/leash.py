@@ -16,8 +16,8 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
-import msgspec
 from msgspec import Struct
+from msgspec.json import Decoder, encode
 
 from gateway.telemetry import Snapshot
 
@@ -61,21 +61,23 @@ class Figures(Struct, frozen=True, tag="figures"):
 
 FromWorker = Ready | Leaving | Counts | Ask
 FromSupervisor = Collect | Figures
-Incoming = TypeVar("Incoming", FromWorker, FromSupervisor)
+Incoming = TypeVar("Incoming")
+_FROM_WORKER: Decoder[FromWorker] = Decoder(FromWorker)
+_FROM_SUPERVISOR: Decoder[FromSupervisor] = Decoder(FromSupervisor)
 
 
 class Leash(Generic[Incoming]):
     """One end."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, incoming: type[Incoming]) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, incoming: Decoder[Incoming]) -> None:
         self._reader = reader
         self._writer = writer
-        self._decode = msgspec.json.Decoder(incoming).decode
+        self._incoming = incoming
 
     def send(self, message: FromWorker | FromSupervisor) -> None:
         """Send soon; nothing happens when the other side is gone."""
         if not self._writer.is_closing():
-            self._writer.write(msgspec.json.encode(message) + b"\n")
+            self._writer.write(encode(message) + b"\n")
 
     @property
     def clear(self) -> bool:
@@ -91,7 +93,7 @@ class Leash(Generic[Incoming]):
                 return
             if not line.endswith(b"\n"):
                 return
-            yield self._decode(line)
+            yield self._incoming.decode(line)
 
     async def close(self) -> None:
         """Let go, after what was sent is out."""
@@ -103,11 +105,12 @@ class Leash(Generic[Incoming]):
 
 
 async def supervisors_end(sock: socket.socket) -> Leash[FromWorker]:
-    return Leash(*await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE_BYTES), FromWorker)  # type: ignore[arg-type]
+    reader, writer = await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE_BYTES)
+    return Leash(reader, writer, _FROM_WORKER)
 
 
 async def workers_end(fd: int) -> Leash[FromSupervisor]:
     """The end that was inherited as file descriptor `fd`."""
     os.set_inheritable(fd, False)
-    sock = socket.socket(fileno=fd)
-    return Leash(*await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE_BYTES), FromSupervisor)  # type: ignore[arg-type]
+    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=fd), limit=MAX_LINE_BYTES)
+    return Leash(reader, writer, _FROM_SUPERVISOR)
