@@ -40,38 +40,31 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    def config(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--config", default="gateway.yaml", metavar="F", help="the configuration (gateway.yaml)")
-
-    def listen(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--host", metavar="H", help="instead of server.host")
-        sub.add_argument("--port", type=_port, metavar="N", help="instead of server.port")
-
     sub = command("serve", "Serve the gateway.", serve.run)
-    config(sub)
-    listen(sub)
+    _config(sub)
+    _listen(sub)
     sub.add_argument("--workers", type=_workers, metavar="N|auto", help="instead of server.workers")
     sub = command("demo", "Serve with a simulator for each provider that has no key, and show first calls.", demo.run)
-    config(sub)
-    listen(sub)
+    _config(sub)
+    _listen(sub)
     sub = command("check", "Check a configuration; calls nobody.", _check)
-    config(sub)
+    _config(sub)
     sub.add_argument("--format", choices=("text", "json"), default="text")
     command("schema", "Print the JSON Schema of the configuration.", _schema)
     sub = command("token", "Mint a JWT with the configured secret.", _token)
-    config(sub)
+    _config(sub)
     sub.add_argument("--tenant", required=True)
     sub.add_argument("--user", required=True)
     sub.add_argument("--role", choices=("user", "admin"), default="user")
     sub.add_argument("--ttl", type=_duration, default=3600, metavar="1h", help="how long it is valid: 30m, 1h, 7d")
     sub = command("explain", "Say who would be called for a model, in which order, and why.", explain.run)
-    config(sub)
+    _config(sub)
     sub.add_argument("--tenant", required=True)
     sub.add_argument("--model", default="")
     sub.add_argument("--provider", help="as X-Preferred-Provider")
     sub = command("quota", "Show or reset the quotas of a tenant.", quota.run)
     sub.add_argument("action", choices=("show", "reset"))
-    config(sub)
+    _config(sub)
     sub.add_argument("--tenant", required=True)
     sub = command("simulate", "Serve stand-ins for the providers.", simulate.run)
     sub.add_argument("--provider", choices=("openai", "anthropic", "gemini", "all"), default="all")
@@ -79,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--port", type=_port, default=9100, metavar="N")
     sub.add_argument("--script", metavar="faults.yaml", help="faults to begin with")
     return parser
+
+
+def _config(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--config", default="gateway.yaml", metavar="F", help="the configuration (gateway.yaml)")
+
+
+def _listen(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--host", metavar="H", help="instead of server.host")
+    sub.add_argument("--port", type=_port, metavar="N", help="instead of server.port")
 
 
 def _check(arguments: argparse.Namespace) -> int:
