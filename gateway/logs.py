@@ -67,7 +67,7 @@ class LogWriter:
         self._text = text
         self._on_drop = on_drop or (lambda lines: None)
         self._pending: list[bytes] = []
-        self._second = (-1, "")
+        self._second = (-1, b"")
         self._timer: asyncio.TimerHandle | None = None
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._encode = msgspec.json.Encoder().encode
@@ -124,9 +124,9 @@ class LogWriter:
         # The line's own object is spliced behind what all lines begin with; the second is formatted once a second.
         second = int(at)
         if second != self._second[0]:
-            self._second = (second, stamp(second)[:20])
-        head = f'{{"at":"{self._second[1]}{int((at - second) * 1000):03d}Z","level":"info","event":"request",'
-        return b"%b%b\n" % (head.encode(), self._encode(line)[1:])
+            self._second = (second, f'{{"at":"{stamp(second)[:20]}'.encode())
+        millis = int((at - second) * 1000)
+        return b'%b%03dZ","level":"info","event":"request",%b\n' % (self._second[1], millis, self._encode(line)[1:])
 
     def _access_text(self, at: float, line: AccessLine) -> bytes:
         via = f" {line.provider}/{line.upstream_model}" if line.provider else ""

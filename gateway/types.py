@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from msgspec import Raw, Struct, field
+from msgspec import Struct, field
 
 from gateway.errors import Fault
 
@@ -476,14 +476,10 @@ class ClientError(Protocol):
 
 
 class Peek(Struct):
-    """What admission needs of a request body, read from its top level only; nested bytes stay bytes.
-
-    `fields` is the top level in its order, values untouched. `model` "" means the client named none.
-    """
+    """What admission needs of a request body, read from its top level only. `model` "" means the client named none."""
 
     model: str
     stream: bool
-    fields: dict[str, Raw]
     max_tokens: int | None = None  # the client's output cap, whichever spelling
     n: int = 1
     include_usage: bool = False

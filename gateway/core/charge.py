@@ -8,13 +8,13 @@ answer is marked suspect.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import NamedTuple
 
 from gateway.core.tokens import bounded, output_estimate, suspect
 from gateway.types import Abilities, Usage
 
 
-class Charge(Struct, frozen=True):
+class Charge(NamedTuple):
     tokens: int
     estimated: bool = False
     suspect: bool = False
@@ -28,6 +28,8 @@ def charge(
     input_bound: upper bound of the request in tokens. output_bytes: bytes of generated content that were seen.
     held: the reservation. interrupted: the answer did not come to its end, so a report may be a beginning only.
     """
+    if usage is not None and not interrupted and 0 < usage.total <= 4 * held and usage.input >= 0 and usage.output >= 0:
+        return Charge(usage.total)  # nearly always
     seen = input_bound + (output_estimate(output_bytes) if output_bytes else 0)
     if usage is None:  # normal for an answer that was cut, for one that came to its end it is not
         return Charge(seen, estimated=True, suspect=not interrupted)

@@ -56,6 +56,8 @@ def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS) -> int:
 
     What stands behind a URL or a file id cannot be known from here and counts as one image; the settlement tells the truth.
     """
+    if not (b"/" in body or b'"tools"' in body or b'"functions"' in body or _FILE_KEY in body):
+        return len(body)  # no media type, no URL, no file, no tools: nothing but text
     bound, text, embedded = 0, body, 0
     if b"/" in body:  # a media type and a URL have one: without it there is nothing to look for
         runs = list(_data_urls(body, image_tokens))

@@ -56,7 +56,6 @@ def peek(body: bytes) -> Peek:
     return Peek(
         model=head.model or "",
         stream=head.stream or False,
-        fields=fields,
         max_tokens=head.max_tokens,
         include_usage=True,
         has_temperature=head.temperature is not None,

@@ -15,6 +15,7 @@ from gateway.dialects.openai_chat_splice import set_members
 from gateway.dialects.openai_chat_usage import usage_of
 from gateway.types import BadReply, Change, Glance, Peek, Usage
 
+_decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 _SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasoning_content")
 
 
@@ -28,8 +29,13 @@ def change(body: bytes, peek: Peek, change: Change) -> bytes:
     if change.temperature is not None and not peek.has_temperature:
         members["temperature"] = msgspec.json.encode(change.temperature)
     if change.include_usage and not peek.include_usage:
-        members["stream_options"] = _asking_for_usage(peek.fields.get("stream_options"))
-    return set_members(body, peek.fields, members) if members else body
+        members["stream_options"] = b""
+    if not members:
+        return body
+    fields = _decode_top(body)
+    if "stream_options" in members:
+        members["stream_options"] = _asking_for_usage(fields.get("stream_options"))
+    return set_members(body, fields, members)
 
 
 def _asking_for_usage(options: Raw | None) -> bytes:

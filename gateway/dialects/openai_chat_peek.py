@@ -8,7 +8,7 @@ twice, or spelled with escapes) is refused, because upstreams differ in which of
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from gateway.dialects.openai_chat_checks import check_range, missing, wrong_type
 from gateway.dialects.openai_chat_splice import places
@@ -21,8 +21,47 @@ _decode_text = msgspec.json.Decoder(str).decode
 _decode_whole = msgspec.json.Decoder(int).decode
 
 
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _Plain(Struct):
+    """The members that matter, when each is of its right type."""
+
+    messages: Raw
+    model: str | None = None
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: float | None = None
+
+
+_decode_plain = msgspec.json.Decoder(_Plain).decode
+
+
 def peek(body: bytes) -> Peek:
-    """Read what admission needs. Raises BadRequest, in OpenAI's words."""
+    """Read what admission needs. Raises BadRequest, in OpenAI's words.
+
+    Nearly every body is plain and takes one typed decode; what is not is looked at member by member, to say what is wrong.
+    """
+    try:
+        top = _decode_plain(body)
+    except (ValueError, RecursionError):
+        return _peek_closely(body)
+    cap = top.max_tokens if top.max_completion_tokens is None else top.max_completion_tokens
+    many = 1 if top.n is None else top.n
+    if b"\\u" in body or body.count(b'"model"') > 1 or not 1 <= many <= MAX_CHOICES or (cap is not None and cap < 1):
+        return _peek_closely(body)
+    if bytes(memoryview(top.messages)[:2]) != b"[{" or (top.max_tokens is not None and top.max_tokens < 1):
+        return _peek_closely(body)
+    options = top.stream_options
+    asked = options is not None and options.include_usage is True
+    return Peek(top.model or "", top.stream is True, cap, many, asked, top.temperature is not None)
+
+
+def _peek_closely(body: bytes) -> Peek:
     fields = _top(body)
     model = fields.get("model")
     name = "" if model is None else _model(model)
@@ -30,7 +69,7 @@ def peek(body: bytes) -> Peek:
         _refuse_two_readings(body, fields)
     _check_messages(fields.get("messages"))
     stream = "stream" in fields and _boolean(fields["stream"], "stream")
-    found = Peek(name, stream, fields)
+    found = Peek(name, stream)
     if "max_tokens" in fields or "max_completion_tokens" in fields:
         found.max_tokens = _cap(fields)
     if "n" in fields:

@@ -69,9 +69,7 @@ def test_a_key_that_stands_elsewhere_too_is_changed_only_at_the_top() -> None:
 
 def test_a_body_that_spells_keys_twice_is_written_anew() -> None:
     body = b'{"user":"a","model":"fast","user":"\\u00e9","messages":[{"model":1.10}]}'
-    peek = msgspec.structs.replace(
-        OPENAI_CHAT.peek(b'{"messages":[{}]}'), fields=msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    )
+    peek = OPENAI_CHAT.peek(b'{"messages":[{}]}')
 
     changed = OPENAI_CHAT.change(body, peek, Change(model="x"))
 
