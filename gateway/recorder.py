@@ -115,7 +115,7 @@ class Recorder:
             model=step.model,
             kind=fault.kind,
             status=fault.status,
-            detail=fault.log_message or fault.safe_message,
+            detail=_detail(fault),
         )
         if fault.kind == "auth":
             self.log.event("error", "credential_refused", provider=step.provider, status=fault.status)
@@ -213,6 +213,13 @@ class Recorder:
             line.dropped = trail.notes.dropped
         line.attempts = trail.attempts
         line.trail = [_shown(step) for step in trail.steps]
+
+
+def _detail(fault: Fault) -> str:
+    """The vendor's words, but of a client's own mistake its code only: such a text quotes what the client wrote."""
+    if fault.kind in ("bad_request", "context_overflow"):
+        return fault.code or ""
+    return fault.log_message or fault.safe_message
 
 
 def _shown(step: Step) -> dict[str, object]:
