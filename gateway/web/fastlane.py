@@ -34,6 +34,7 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_AHEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 30.0
 IDLE_S = 75.0
+LAST_S = 1.0
 HOT = frozenset({"chat", "native_chat"})  # names of handlers
 # What makes a request anything but plain. `te` and `trailer` go with chunked bodies.
 ODD = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"te", b"trailer"})
@@ -70,9 +71,13 @@ class Lane:
         for connection in list(self.connections):
             connection.tick(self.now)
 
-    def drain(self) -> None:
-        """Take no further requests: idle connections close now, busy ones after their answer."""
+    async def drain(self) -> None:
+        """Take no further requests. What clients are sending at this moment is answered still: a connection that is idle has
+        LAST_S before it is closed, since its client cannot know and may just have begun."""
         self.draining = True
+        ends_at = self.clock() + LAST_S
+        while self.connections and self.clock() < ends_at:
+            await asyncio.sleep(0.02)
         for connection in list(self.connections):
             connection.leave_when_idle()
 
@@ -372,7 +377,7 @@ class Connection(asyncio.Protocol):
 
     def on_closed(self, callback: Callable[[], None] | None) -> None:
         self._on_closed = callback
-        if callback is not None and self.closed:
+        if callback is not None and self._closing:
             self._on_closed = None
             callback()
 

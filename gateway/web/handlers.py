@@ -186,10 +186,14 @@ class Handlers:
         peek = terms.dialect.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
         outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
-        await self.run(call, outlet)
+        self.in_flight.value += 1
+        try:
+            await Run(self.pipeline, call, outlet).run()
+        finally:
+            self.in_flight.value -= 1
 
     async def run(self, call: Call, outlet: Outlet) -> None:
-        """Answer a call that has been made, here or on a socket."""
+        """Answer a call that was made on a socket."""
         self.in_flight.value += 1
         try:
             await Run(self.pipeline, call, outlet).run()

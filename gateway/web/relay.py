@@ -140,9 +140,7 @@ class HttpOutlet:
 
     def fail(self, trail: Trail, error: GatewayError) -> None:
         body = error.body or self._call.terms.dialect.write_error(error)
-        self._exchange.answer(
-            error.status, JSON + self._headers.failed(error, trail.attempts, self._limits()), body
-        )
+        self._exchange.answer(error.status, JSON + self._headers.failed(error, trail.attempts, self._limits()), body)
 
     def _limits(self) -> list[tuple[str, str]]:
         return self._call.terms.limits.headers(self._streams.clock())
@@ -203,7 +201,7 @@ class HttpOutlet:
     # -------------------------------------------------------- the client's side
 
     def on_gone(self, callback: Callable[[], None] | None) -> None:
-        if callback is None:
+        if callback is None and self._flow is not None:
             self._streams.remove(self)
         self._exchange.on_closed(callback)
 
