@@ -19,7 +19,8 @@ from gateway.telemetry import METRICS
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S+=\S* )*(?:\S*/)?(?:python3? -m )?gateway (.+)$")
-FENCE = re.compile(r"^```(?:sh|bash|shell|console|text)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELLS = ("", "sh", "bash", "shell", "console", "text")
 
 # Written so that this file does not find itself.
 PRIVATE = {
@@ -71,7 +72,8 @@ def commands() -> list[tuple[str, str]]:
     """(page, arguments) of every `gateway …` line in a fenced block; lines that go on are joined."""
     found = []
     for page in PAGES:
-        for block in FENCE.findall(page.read_text(encoding="utf-8")):
+        blocks = FENCE.findall(page.read_text(encoding="utf-8"))
+        for block in (block for language, block in blocks if language in SHELLS):
             for line in block.replace("\\\n", " ").splitlines():
                 if match := COMMAND.match(line):
                     found.append((page.name, match[1]))
