@@ -180,7 +180,7 @@ class Request(Struct, kw_only=True):
 
 
 class Notes(Struct):
-    """What a translation left out or changed. `dropped`: wire names of parameters; `warnings`: codes (wire.md).
+    """What a translation left out or changed. `dropped`: wire names of parameters; `warnings`: codes (docs/api.md).
 
     With `strict` a translator raises `UnsupportedParameter` instead of adding to `dropped`; call `drop()` and it does so.
     """
