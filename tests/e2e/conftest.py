@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from msgspec import json
 
-from gateway.app import Gateway
+from gateway.app import Gateway, read_catalogue
 from gateway.commands.serve import listen
 from gateway.config import load
 from gateway.logs import LogWriter
@@ -128,6 +129,15 @@ class Stack:
 
 
 Start = Callable[..., Awaitable[Stack]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_catalogue() -> Iterator[None]:
+    """Read the model catalogue once for all stacks: it never changes, and reading it takes longer than most tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("gateway.app.read_catalogue", cache(read_catalogue))
+    yield
+    patch.undo()
 
 
 @pytest.fixture

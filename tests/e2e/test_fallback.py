@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from e2e_heard import COMPLETIONS, HELLO, MODEL, NATIVE, SAID, SURFACES, hear, seen, used_tokens
 
-IMPATIENT = {"first_byte_s": 0.25, "idle_s": 0.25}
-QUICK = {"providers": {name: {"timeouts": IMPATIENT} for name in MODEL}}
+
+def impatient(*names: str) -> dict[str, Any]:
+    """Settings that give up soon on these providers."""
+    return {"providers": {name: {"timeouts": {"first_byte_s": 0.1, "idle_s": 0.1}} for name in names}}
+
+
 NEXT = {"openai": "anthropic", "anthropic": "openai", "gemini": "openai"}
 
 # What a provider can do before its first content, and the status and code of a call that met it everywhere.
@@ -46,7 +50,7 @@ async def break_all(stack: Any, fault: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("provider", MODEL)
 async def test_a_whole_answer_comes_from_the_next_provider(start_stack, provider, fault):
-    stack = await start_stack(QUICK)
+    stack = await start_stack(impatient(provider))
     await stack.fault(provider, **FAULTS[fault][0])
     answer = await stack.chat(model=MODEL[provider])
     assert answer.status == 200, await answer.text()
@@ -62,7 +66,7 @@ async def test_a_whole_answer_comes_from_the_next_provider(start_stack, provider
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("provider", MODEL)
 async def test_a_whole_stream_comes_from_the_next_provider(start_stack, provider, fault):
-    stack = await start_stack(QUICK)
+    stack = await start_stack(impatient(provider))
     await stack.fault(provider, **FAULTS[fault][0])
     heard = await hear(stack, model=MODEL[provider])
     assert (heard.status, heard.whole, heard.errors) == (200, True, [])
@@ -145,7 +149,7 @@ async def test_a_vendors_own_refusal_of_a_parameter_is_passed_on(stack):
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 async def test_when_all_fail_one_error_tells_of_every_attempt(start_stack, fault, stream):
-    stack = await start_stack(QUICK)
+    stack = await start_stack(impatient(*MODEL))
     body, status, code = FAULTS[fault]
     await break_all(stack, body)
     answer = await stack.chat(stream=stream)
@@ -258,7 +262,7 @@ BREAKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("provider", MODEL)
 @pytest.mark.parametrize("fault", BREAKS)
 async def test_a_stream_that_breaks_after_content_says_so_and_never_looks_whole(start_stack, provider, fault, path):
-    stack = await start_stack(QUICK)
+    stack = await start_stack(impatient(provider))
     await stack.fault(provider, **BREAKS[fault], after_events=2)
     heard = await hear(stack, path, model=MODEL[provider])
     assert heard.status == 200
@@ -274,7 +278,7 @@ async def test_a_stream_that_breaks_after_content_says_so_and_never_looks_whole(
 @pytest.mark.parametrize("provider", MODEL)
 @pytest.mark.parametrize("fault", BREAKS)
 async def test_what_a_broken_stream_produced_is_charged(start_stack, provider, fault):
-    stack = await start_stack(QUICK)
+    stack = await start_stack(impatient(provider))
     await stack.fault(provider, **BREAKS[fault], after_events=2)
     await hear(stack, COMPLETIONS, model=MODEL[provider])
     served = (await stack.sim("served"))[provider]["total_tokens"]

@@ -177,11 +177,13 @@ async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
 
 async def test_sigterm_lets_an_open_stream_finish_and_takes_no_new_calls(begin):
     process = await begin(chunk_delay_s=0.2)
-    async with streaming(process) as (_, frames):
+    async with aiohttp.ClientSession() as balancer, streaming(process) as (_, frames):
+        assert await ready(process, balancer)
         heard = [await anext(frames)]
         process.signal(signal.SIGTERM)
         await process.event("stopping")
         await asyncio.sleep(0.05)
+        assert not await ready(process, balancer)
         with pytest.raises(aiohttp.ClientConnectionError):
             await process.post(COMPLETIONS)
         heard += [frame async for frame in frames]
@@ -189,6 +191,16 @@ async def test_sigterm_lets_an_open_stream_finish_and_takes_no_new_calls(begin):
     assert heard[-1].data == "[DONE]"
     assert await process.exit_code() == 0
     assert any(line["event"] == "stopped" for line in process.lines)
+
+
+async def ready(process: Process, balancer: aiohttp.ClientSession) -> bool:
+    """What a load balancer sees that keeps its connection open. A closed one is as clear an answer as 503."""
+    try:
+        async with balancer.get(f"http://127.0.0.1:{process.port}/readyz") as answer:
+            assert answer.status in (200, 503)
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
 
 
 async def test_sigterm_without_calls_ends_at_once(begin):
@@ -224,36 +236,15 @@ async def test_when_the_drain_time_is_over_streams_end_with_an_error_and_are_set
     assert await used_tokens(process) > 2 * 300
 
 
-async def test_readiness_is_over_as_soon_as_the_stop_begins(begin):
-    """New connections are refused; a balancer that keeps one open is told."""
-    process = await begin(chunk_delay_s=0.2)
-    url = f"http://127.0.0.1:{process.port}/readyz"
-    async with aiohttp.ClientSession() as balancer, streaming(process) as (_, frames):
-        await anext(frames)
-        async with balancer.get(url) as answer:
-            assert answer.status == 200
-        process.signal(signal.SIGTERM)
-        await process.event("stopping")
-        try:
-            async with balancer.get(url) as answer:
-                assert answer.status == 503
-        except aiohttp.ClientConnectionError:
-            pass  # closed is as clear an answer
-        assert [frame async for frame in frames][-1].data == "[DONE]"
-
-
 # ------------------------------------------------------------ reloading
 
 ALIAS = {"swift": ["anthropic"]}
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["by_sighup", "by_the_files_change"])
-async def test_a_new_alias_works_after_a_reload(begin, told):
+async def test_a_new_alias_works_soon_after_the_file_changed(begin):
     process = await begin()
     assert (await process.post(COMPLETIONS, model="swift"))[0] == 404
     process.write(models=ALIAS)
-    if told:
-        process.signal(signal.SIGHUP)
     await process.event("reloaded", within_s=3)
     status, body = await process.post(NATIVE, model="swift")
     assert (status, body["provider"]) == (200, "anthropic")
@@ -354,31 +345,23 @@ async def test_a_store_that_cannot_be_opened_is_one_line_and_exit_1(begin):
 # ------------------------------------------------------------ surviving
 
 
-async def test_what_was_used_is_still_known_after_a_kill(begin):
-    process = await begin()
-    for _ in range(3):
-        assert (await process.post(COMPLETIONS))[0] == 200
-    await asyncio.sleep(0.6)  # more than a flush
-    before = await used_tokens(process)
-    process.signal(signal.SIGKILL)
-    assert await process.exit_code() == -signal.SIGKILL
-    await process.start()
-    assert await used_tokens(process) >= before > 0
-    assert (await process.post(COMPLETIONS))[0] == 200
-
-
-async def test_a_kill_in_mid_stream_never_gives_tokens_away(begin):
+async def test_a_kill_in_mid_stream_forgets_nothing_and_gives_nothing_away(begin):
     process = await begin(chunk_delay_s=0.05)
+    assert (await process.post(COMPLETIONS))[0] == 200
+    await asyncio.sleep(0.5)  # more than a flush
+    before = await used_tokens(process)
     async with streaming(process, messages=LONG) as (_, frames):
         await anext(frames)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.3)
         process.signal(signal.SIGKILL)
-        await process.exit_code()
-    await until(lambda: seen(process, "openai")[0].aborted)
+        assert await process.exit_code() == -signal.SIGKILL
+    await until(lambda: seen(process, "openai")[-1].aborted)
     served = process.simulators.state.journal.served["openai"].total_tokens
     await process.start()
     row = next(r for r in (await process.get("/quotas"))["accounts"] if r["scope"] == "tenant:acme")
-    assert row["used"] + row["leased"] >= served > 0
+    assert row["used"] >= before > 0
+    assert row["used"] + row["leased"] >= served > before
+    assert (await process.post(COMPLETIONS))[0] == 200
 
 
 async def test_an_orderly_stop_forgets_nothing_and_holds_nothing_back(begin):

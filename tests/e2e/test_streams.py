@@ -193,7 +193,7 @@ class Spring:
 
 
 MB = 1_000_000
-POURED = 40 * MB  # more than the kernel's buffers of two connections can swallow
+POURED = 32 * MB  # more than the kernel's buffers of two connections can swallow
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ async def spring() -> AsyncIterator[tuple[Spring, dict[str, Any]]]:
         "api_key": "k",
         "base_url": f"http://127.0.0.1:{port}/v1",
         "default_model": "m",
-        "timeouts": {"idle_s": 0.5},
+        "timeouts": {"idle_s": 0.3},
     }
     yield source, {"providers": {"spring": provider}}
     server.close()
@@ -217,7 +217,7 @@ async def standing_still(source: Spring) -> int:
     """Wait until nothing more is taken from the source, and say how much was."""
     while True:
         before = source.written
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.15)
         if before and source.written == before:
             return before
 
@@ -230,7 +230,7 @@ async def test_a_slow_reader_slows_the_upstream_and_loses_nothing(opened, spring
         await anext(frames)
         taken = await asyncio.wait_for(standing_still(source), 8)
         assert taken < POURED / 2
-        await asyncio.sleep(0.8)  # longer than idle_s: it is the client who pauses, so nobody is to blame
+        await asyncio.sleep(0.6)  # longer than idle_s: it is the client who pauses, so nobody is to blame
         assert source.written < taken + MB
         size, tail = 0, b""
         async for data in answer.content.iter_any():
@@ -256,7 +256,7 @@ async def test_a_reader_that_stopped_for_good_is_let_go(opened, spring, monkeypa
 
 
 async def test_two_hundred_streams_at_once_are_all_whole_and_leave_nothing_behind(opened):
-    stack = await opened({"tenants": {"acme": {"limits": {"concurrency": 500}}}}, chunk_delay_s=0.5)
+    stack = await opened({"tenants": {"acme": {"limits": {"concurrency": 500}}}}, chunk_delay_s=0.25)
     connector = aiohttp.TCPConnector(limit=0)
     names = list(MODEL)
 
