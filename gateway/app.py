@@ -164,7 +164,7 @@ class Gateway:
         self.draining = True
         if self._listener is not None and self._lane is not None:
             self._listener.close()
-            self._lane.drain()
+            await self._lane.drain()
         elif self._runner is not None:
             for site in list(self._runner.sites):
                 await site.stop()

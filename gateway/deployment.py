@@ -7,10 +7,13 @@ still points at the same place. Time is an argument, in monotonic seconds.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from gateway import __version__, settings
 from gateway.core import retry
 from gateway.core.breaker import Breaker
 from gateway.core.retry import RetryBudget
+from gateway.core.verdict import SkipKind
 from gateway.errors import Fault
 from gateway.types import Vendor
 from gateway.upstream.request import Origin, head
@@ -19,6 +22,14 @@ MAX_HEADS = 512
 MAX_TENANTS = 10_000
 # Whose rows of the catalogue describe an unknown model of this type.
 FAMILY = {"anthropic": "anthropic", "gemini": "gemini", "vertex": "gemini"}
+
+
+class Closed(Struct, frozen=True):
+    """Why a provider cannot be called now, and for how many seconds."""
+
+    kind: SkipKind
+    reason: str
+    wait_s: float
 
 
 class Credential:
@@ -86,6 +97,25 @@ class Deployment:
                 self._scopes.clear()
             found = self._scopes[tenant] = (f"tenant:{tenant}", self.scope, f"tenant:{tenant}/{self.scope}")
         return found
+
+    def enter(self, now: float) -> tuple[int, int] | Closed:
+        """A ticket of the breaker and the index of a credential for one call, or why there are none."""
+        ticket = self.breaker.admit(now)
+        if ticket is None:
+            return Closed("breaker", "circuit breaker half open, a probe is under way", 1.0)
+        credential = self.credential(now)
+        if credential is not None:
+            return ticket, credential
+        self.breaker.neutral(ticket, now)
+        wait_s = max(0.0, self.usable_at() - now)
+        if all(credential.bad for credential in self.credentials):
+            return Closed("credential", f"its credential was refused, {wait_s:.0f} s left", wait_s)
+        return Closed("cooldown", f"cooling down after a rate limit, {wait_s:.0f} s left", wait_s)
+
+    def closed(self, now: float) -> Closed:
+        """Why nobody may call while the breaker is open."""
+        wait_s = self.breaker.retry_at(now)
+        return Closed("breaker", f"circuit breaker open, next probe in {wait_s:.0f} s", wait_s)
 
     def credential(self, now: float) -> int | None:
         """The index of the next usable credential, in turn; None while all cool down."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.attempt import Attempt, RelayedStream, TranslatedStream, WholeAnswer
+from gateway.attempt import Attempt, WholeAnswer
 from gateway.call import Call, Outlet, Trail
 from gateway.routes import Choice
+from gateway.streaming import RelayedStream, TranslatedStream
 from gateway.types import Change, Notes, Passthrough, Request, Target, Translation
 from gateway.upstream.request import header_lines
 

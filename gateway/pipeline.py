@@ -21,27 +21,27 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from gateway.attempt import Attempt, Stream, WholeAnswer
+from gateway.attempt import Attempt, WholeAnswer
 from gateway.call import Call, Outlet, Result, Step, Trail
 from gateway.core import retry
-from gateway.core.charge import charge
+from gateway.core.charge import charge, reservation
 from gateway.core.ledger_views import Refused
 from gateway.core.tokens import input_bound
 from gateway.core.verdict import Skip, SkipKind, interrupted, nobody_left, refused
 from gateway.core.wallet import Hold
-from gateway.deployment import Deployment
+from gateway.deployment import Closed, Deployment
 from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
 from gateway.outgoing import prepare
 from gateway.recorder import Recorder
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
+from gateway.streaming import Stream
 from gateway.types import BadRequest, Notes, Unsupported
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest
 
 DEADLINE = Fault(kind="deadline", next=Next.STOP)
 STOPPING = Fault(kind="reset", next=Next.STOP, safe_message="The gateway is shutting down.")
-DEFAULT_MAX_OUTPUT = 32_768  # of a model the catalogue knows nothing about
 
 
 class Pipeline:
@@ -63,10 +63,6 @@ class Pipeline:
         self.clock = clock
         self.wall = wall
         self.live: set[Attempt] = set()
-
-    async def run(self, call: Call, outlet: Outlet) -> None:
-        """Answer `call` through `outlet`. Never raises but for cancellation."""
-        await Run(self, call, outlet).run()
 
     def stop_all(self) -> None:
         """The drain is over: end what still runs with an error the client can see."""
@@ -146,8 +142,8 @@ class Run:
         deployment = choice.deployment
         now = self._p.clock()
         if deployment.breaker.state(now) == "open":
-            wait_s = deployment.breaker.retry_at(now)
-            self._skip(choice, "breaker", f"circuit breaker open, next probe in {wait_s:.0f} s", wait_s)
+            closed = deployment.closed(now)
+            self._skip(choice, closed.kind, closed.reason, closed.wait_s)
             return None
         if not self._take(choice) and not await self._wait_for_room(choice):
             return None
@@ -206,19 +202,14 @@ class Run:
         return True
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
-        """How many tokens to hold: the input's bound and the output cap; a cap of our own when room is short and none given."""
-        peek = self._call.peek
+        """How many tokens to hold; a cap of our own when the client gave none and room is short."""
+        peek, trail = self._call.peek, self._trail
         self._bound = input_bound(self._call.body)
         if peek.max_tokens is not None:
             self._want = self._bound + peek.max_tokens * peek.n
-            return
-        output = (choice.abilities.max_output or DEFAULT_MAX_OUTPUT) * peek.n
-        room = self._p.keeper.room(scopes)
-        if room is not None and room < 4 * (self._bound + output):
-            left = max(1, room - self._bound)
-            output = min(output, max(left // 4, min(left, 1024)))
-            self._trail.clamped = max(1, output // peek.n)
-        self._want = self._bound + output
+        else:
+            room = self._p.keeper.room(scopes)
+            self._want, trail.clamped = reservation(self._bound, peek.n, choice.abilities.max_output, room)
 
     def _admit(self) -> None:
         terms = self._call.terms
@@ -241,9 +232,12 @@ class Run:
             self._drop(deployment)
             self._skip(choice, "unsupported", f"does not take {unsupported.param}", None)
             return None
-        if not self._may_call(choice, now):
+        entry = deployment.enter(now)
+        if isinstance(entry, Closed):
             self._drop(deployment)
+            self._skip(choice, entry.kind, entry.reason, entry.wait_s)
             return None
+        self._ticket, self._credential = entry
         if self._left is not None and self._left[0] != deployment.name:
             p.recorder.fallback(*self._left, deployment.name)
         self._left = None
@@ -263,24 +257,6 @@ class Run:
             left = max(0.0, (call.deadline_at or 0.0) - now)
             asyncio.get_running_loop().call_later(left, sink.stop, DEADLINE)  # after its end an attempt ignores it
         return sink
-
-    def _may_call(self, choice: Choice, now: float) -> bool:
-        """Get a ticket of the breaker and a credential, or note why not."""
-        deployment = choice.deployment
-        ticket = deployment.breaker.admit(now)
-        if ticket is None:
-            self._skip(choice, "breaker", "circuit breaker half open, a probe is under way", 1.0)
-            return False
-        credential = deployment.credential(now)
-        if credential is None:
-            deployment.breaker.neutral(ticket, now)
-            wait_s = max(0.0, deployment.usable_at() - now)
-            bad = all(c.bad for c in deployment.credentials)
-            reason = "its credential was refused" if bad else "cooling down after a rate limit"
-            self._skip(choice, "credential" if bad else "cooldown", f"{reason}, {wait_s:.0f} s left", wait_s)
-            return False
-        self._ticket, self._credential = ticket, credential
-        return True
 
     # ------------------------------------------------------------ what came of it
 

@@ -1,4 +1,4 @@
-"""What one attempt costs in tokens, whatever the vendor reported. Pure.
+"""What a call may cost and what an attempt did cost, in tokens. Pure.
 
 Rule 1: a sane report is charged as it is, even above what was held. Rule 2: a missing one is estimated from above: what was
 used is never under-counted; an answer that came to its end without one is marked suspect. Rule 3: an absurd one (negative, or
@@ -12,6 +12,24 @@ from typing import NamedTuple
 
 from gateway.core.tokens import bounded, output_estimate, suspect
 from gateway.types import Abilities, Usage
+
+DEFAULT_MAX_OUTPUT = 32_768  # of a model the catalogue knows nothing about
+PLENTY = 4  # with room for this many such calls the model's own cap will do
+LEAST_OUTPUT = 1024  # what an answer gets before others' room is thought of
+
+
+def reservation(input_bound: int, n: int, max_output: int | None, room: int | None) -> tuple[int, int | None]:
+    """For a call without an output cap: the tokens to hold, and the cap per answer to send upstream (None: the model's own).
+
+    Far from the limit that is all the model may write. Close to it a call takes a quarter of the room, so that several can run
+    side by side; what is held is then enforced upstream, or the quota would only be hoped for. `room` None: no limit.
+    """
+    output = (max_output or DEFAULT_MAX_OUTPUT) * n
+    if room is None or room >= PLENTY * (input_bound + output):
+        return input_bound + output, None
+    left = max(1, room - input_bound)
+    output = min(output, max(left // 4, min(left, LEAST_OUTPUT)))
+    return input_bound + output, max(1, output // n)
 
 
 class Charge(NamedTuple):

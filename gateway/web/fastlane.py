@@ -133,9 +133,7 @@ class Steps:
         except StopIteration:
             self._ended()
             return
-        except BaseException as error:
-            loop = asyncio.get_running_loop()
-            loop.call_exception_handler({"message": "a request handler raised", "exception": error})
+        except asyncio.CancelledError:  # the loop is being closed; handlers let nothing else out
             self._ended()
             return
         if waiting is None:  # asyncio.sleep(0)

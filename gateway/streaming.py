@@ -1,0 +1,190 @@
+"""One streamed try at one provider, relayed byte for byte or translated event by event.
+
+Rule 1 of attempt.py is kept here: nothing reaches the client before the first content event. After it the stream talks to the
+outlet itself, chunk by chunk, in the callback that brought the bytes: no task and no queue in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.attempt import Attempt, bad_reply, error_inside, truncated
+from gateway.call import Outlet, Trail
+from gateway.core.sse import LineTooLong
+from gateway.errors import Fault, Next
+from gateway.types import BadReply, Ended, Event, Failed, Finished, Passthrough, StreamReader, UsageSeen, Vendor
+
+
+class Stream(Attempt):
+    """What the two kinds of stream share: the commit, and how a stream may end."""
+
+    committed = False
+    on_commit: Callable[[], None] | None = None  # told when content begins: a probe need not last as long as its stream
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        super().on_head(status, headers)
+        self._streaming = status == 200 and "event-stream" in headers.get("content-type", "")
+
+    def on_data(self, data: bytes) -> None:
+        if not self._streaming:
+            super().on_data(data)
+            return
+        try:
+            self._chunk(data)
+        except (BadReply, LineTooLong) as bad:
+            self._break(bad_reply(str(bad)))
+
+    def on_end(self) -> None:
+        if not self._streaming:
+            super().on_end()
+        elif not self.ended:
+            self._eof()
+
+    def on_fault(self, fault: Fault) -> None:
+        if self.committed and self._complete():
+            self._finish(None)  # the vendor said its end; how the connection closed afterwards changes nothing
+        else:
+            self._break(fault)
+
+    def _complete(self) -> bool:
+        raise NotImplementedError
+
+    def stop(self, fault: Fault) -> None:
+        if not self.ended:
+            self._break(fault)
+
+    def _chunk(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _eof(self) -> None:
+        raise NotImplementedError
+
+    def _whole(self, body: bytes) -> None:
+        # 200 without an event stream: an error object, a page of HTML, or a vendor that forgot to stream.
+        self._finish(error_inside(self._vendor, self.status, body) or bad_reply("no event stream in a 200 answer"))
+
+    def _commit(self) -> None:
+        assert self.transfer is not None
+        self.committed = self.report.committed = True
+        self._trail.first_content_at = self._clock()
+        if self.on_commit is not None:
+            self.on_commit()
+        self._outlet.begin(self._trail, self.transfer)
+
+    def _break(self, fault: Fault) -> None:
+        """End with a fault. After content the pipeline tells the client so; before it, it tries the next candidate."""
+        if not self.ended:
+            if self.transfer is not None:
+                self.transfer.cancel()
+            self._finish(fault)
+
+
+class RelayedStream(Stream):
+    """Client and provider speak the same dialect: bytes go through as they arrive, a tap reads beside them."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        outlet: Outlet,
+        trail: Trail,
+        clock: Callable[[], float],
+        passthrough: Passthrough,
+        swallow_usage: bool,
+    ) -> None:
+        super().__init__(vendor, outlet, trail, clock)
+        self._tap = passthrough.tap(swallow_usage)
+        self._held: list[bytes] = []
+
+    def _chunk(self, data: bytes) -> None:
+        tap = self._tap
+        out = tap.feed(data)
+        if self.committed:
+            if out:
+                self._outlet.raw(out)
+        else:
+            self._held.append(out)
+            if tap.content and not tap.failed:
+                self._commit()
+                self._outlet.raw(b"".join(self._held))
+                self._held.clear()
+        if tap.failed is not None:
+            self._break(self._vendor.stream_fault(tap.failed))
+
+    def _complete(self) -> bool:
+        return self._tap.ended
+
+    def _eof(self) -> None:
+        if not self._tap.ended:
+            self._break(truncated())
+        elif not self.committed:
+            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
+        else:
+            self._finish(None)
+
+    def _conclude(self, fault: Fault | None) -> None:
+        self.report.usage = self._tap.usage
+        self.report.output_bytes = self._tap.output_bytes
+        super()._conclude(fault)
+
+
+class TranslatedStream(Stream):
+    """Upstream bytes to events to the client's bytes: one parse and one render per event."""
+
+    def __init__(self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float], undo: object) -> None:
+        super().__init__(vendor, outlet, trail, clock)
+        self._reader: StreamReader = vendor.dialect.reader(undo)
+        self._held: list[Event] = []
+        self._ended = False
+
+    def _chunk(self, data: bytes) -> None:
+        events = self._reader.feed(data)
+        if events:
+            self._take(events)
+
+    def _complete(self) -> bool:
+        return self._ended
+
+    def _eof(self) -> None:
+        self._take(self._reader.eof())
+        if self.ended:
+            return
+        if not self._ended:
+            self._break(truncated())
+        elif not self.committed:
+            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
+        else:
+            self._finish(None)
+
+    def _take(self, events: list[Event]) -> None:
+        content = False
+        for at, event in enumerate(events):
+            kind = type(event)
+            if event.content:
+                content = True
+                self.report.output_bytes += _size(event)
+            elif kind is UsageSeen:
+                self.report.usage = event.usage  # type: ignore[union-attr]
+            elif kind is Failed:
+                self._give(events[:at], content)
+                self._break(self._vendor.stream_fault(event))  # type: ignore[arg-type]
+                return
+            elif kind is Ended:
+                self._ended = True
+            elif kind is Finished and event.reason in ("length", "content_filter"):  # type: ignore[union-attr]
+                content = True  # an empty answer that says why it is empty is an answer
+        self._give(events, content)
+
+    def _give(self, events: list[Event], content: bool) -> None:
+        if self.committed:
+            self._outlet.events(events)
+        elif content:
+            self._commit()
+            self._outlet.events([*self._held, *events])
+            self._held.clear()
+        else:
+            self._held.extend(events)
+
+
+def _size(event: Event) -> int:
+    text = getattr(event, "text", None) or getattr(event, "arguments", None)
+    return len(text.encode()) if isinstance(text, str) and not text.isascii() else len(text or "")
