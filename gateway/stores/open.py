@@ -16,4 +16,6 @@ def open_store(url: str) -> Store:
         return MemoryStore()
     if separator and kind == "sqlite" and rest.startswith("/") and rest.strip("/"):
         return SqliteStore(Path(rest[1:]))
-    raise StoreUnusable(f"store.url: {url!r} is not memory://, sqlite:///path or sqlite:////absolute/path")
+    # Not quoted as a whole: the URL of a store may carry a password.
+    begins = f" begins with '{kind}://' and" if separator and kind.isalnum() else ""
+    raise StoreUnusable(f"store.url{begins} must be memory://, sqlite:///path or sqlite:////absolute/path")

@@ -184,8 +184,9 @@ def test_a_url_names_a_driver() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "sqlite://", "sqlite:///", "sqlite://data.db", "postgres://x", "memory://x", "memory"]
+    "url", ["", "sqlite://", "sqlite:///", "sqlite://data.db", "postgres://x:hunter2@y", "memory://hunter2", "memory"]
 )
-def test_a_url_that_names_none_is_told_so(url: str) -> None:
-    with pytest.raises(StoreUnusable, match=r"store\.url"):
+def test_a_url_that_names_none_is_told_so_without_its_password(url: str) -> None:
+    with pytest.raises(StoreUnusable, match=r"store\.url") as raised:
         open_store(url)
+    assert "hunter2" not in str(raised.value)
