@@ -127,7 +127,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     finally:
         process.send_signal(signal.SIGINT)  # Ctrl-C
         process.wait(timeout=20)
-    assert process.returncode == 0, (folder / "log").read_text()
+    said = (folder / "log").read_text()
+    assert process.returncode == 0 and "Traceback" not in said and "RuntimeWarning" not in said, said
 
 
 def _entered(process: subprocess.Popen[str], folder: Path, environ: dict[str, str]) -> Demo:
@@ -158,8 +159,8 @@ def test_looking_around_shows_the_providers_the_figures_and_the_plan(demo: Demo)
     (around,) = (snippet for snippet in SNIPPETS if "gateway explain" in snippet.code)
     printed = demo.run(around)
 
-    assert '"fallbackOrder":["openai","anthropic","gemini"]' in printed
-    assert '"tenant":"acme"' in printed
+    assert re.search(r'"fallbackOrder": \[\s*"openai",\s*"anthropic",\s*"gemini"', printed)
+    assert '"tenant": "acme"' in printed
     assert "gateway_requests_total{" in printed
     assert "1. openai/gpt-5.4-mini  alias fast" in printed
     assert "tenant:acme " in printed
