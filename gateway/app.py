@@ -10,6 +10,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -34,18 +35,18 @@ from gateway.stores.open import open_store
 from gateway.stores.pump import StoreLost
 from gateway.tasks import Tasks
 from gateway.upstream import Origin, Tuning, Upstream
+from gateway.web.admin import start_admin
 from gateway.web.auth import Authenticator
 from gateway.web.door import Door
 from gateway.web.fastlane import Lane
 from gateway.web.handlers import Handlers
 from gateway.web.jwks import Jwks, open_jwks
 from gateway.web.probes import Probes
+from gateway.web.protocol import Protocol
 from gateway.web.relay import OpenStreams
 from gateway.web.socketio import SocketIoDoor
 from gateway.web.views import Views
 from gateway.web.websocket import WebSocketDoor
-
-MAX_HEADER_BYTES = 16 * 1024
 
 
 def read_catalogue() -> Catalogue:
@@ -118,12 +119,15 @@ class Gateway:
         self.handlers = Handlers(
             self.pipeline, self.authenticator, views, probes, self.streams, config.server.max_in_flight
         )
-        if config.admin.metrics_public:
+        if config.admin.port is not None:
+            self.handlers.close_metrics()
+        elif config.admin.metrics_public:
             self.handlers.open_metrics()
         self.sockets = WebSocketDoor(self.handlers)
         self.socketio = SocketIoDoor(self.handlers)
         self.webhooks = Webhooks(self.keeper, config.alerts, log)
         self._runner: web.AppRunner | None = None
+        self._admin: web.AppRunner | None = None
         self._lane: Lane | None = None
         self._listener: asyncio.Server | None = None
         self._max_body_bytes = int(config.server.max_body_mb * 1_000_000)
@@ -133,41 +137,33 @@ class Gateway:
     # ------------------------------------------------------------ life
 
     async def start(self, sock: socket.socket) -> None:
-        """Open the store, then serve. Raises StoreUnusable or StoreDown."""
+        """Open the store, then serve. Raises StoreUnusable, StoreDown, or OSError when admin.port is taken."""
         await self.keeper.start()
+        if self.config.admin.port is not None:
+            self._admin = await start_admin(
+                self.config.admin.host, self.config.admin.port, self.metrics, self.not_ready
+            )
         self.tasks.every(1.0, "stream sweep", self.streams.sweep)
         self.tasks.every(5.0, "webhooks", self.webhooks.deliver)
-        runner = web.AppRunner(
-            self._application(),
-            access_log=None,
-            handler_cancellation=True,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            keepalive_timeout=75,
-            shutdown_timeout=5,
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=5
         )
-        await runner.setup()
-        self._runner = runner
-        await self._listen(runner, sock)
-
-    async def _listen(self, runner: web.AppRunner, sock: socket.socket) -> None:
-        if not self.config.server.fast_lane:
-            await web.SockSite(runner, sock).start()
-            return
-        assert runner.server is not None
-        self._lane = Lane(self.handlers, self._max_body_bytes, runner.server, time.monotonic)
-        self.tasks.every(1.0, "connection sweep", self._lane.tick)
-        self._listener = await asyncio.get_running_loop().create_server(self._lane, sock=sock, backlog=1024)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        door = partial(Protocol, self._runner.server, self.handlers)
+        if self.config.server.fast_lane:
+            self._lane = Lane(self.handlers, self._max_body_bytes, door, time.monotonic)
+            self.tasks.every(1.0, "connection sweep", self._lane.tick)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._lane or door, sock=sock, backlog=1024)
 
     async def drain(self) -> None:
         """Stop accepting, let what runs end, up to drain_s; then end it with an error the client sees."""
         self.draining = True
-        if self._listener is not None and self._lane is not None:
+        if self._listener is not None:
             self._listener.close()
+        if self._lane is not None:
             await self._lane.drain()
-        elif self._runner is not None:
-            for site in list(self._runner.sites):
-                await site.stop()
         ends_at = time.monotonic() + self.config.server.drain_s
         in_flight = self.pipeline.recorder.in_flight
         while in_flight.value and time.monotonic() < ends_at:
@@ -181,6 +177,8 @@ class Gateway:
         await self.socketio.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._admin is not None:
+            await self._admin.cleanup()
         await self.tasks.close()
         await self.upstream.close()
         await self.webhooks.close()

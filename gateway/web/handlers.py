@@ -137,6 +137,8 @@ class Handlers:
     async def _enter(self, exchange: Exchange, context: Context) -> None:
         """Credential, tenant, role. Raises InvalidApiKey, TenantForbidden, AdminRequired or Overloaded."""
         route = context.match.route
+        if route.access == "metrics" and not self._metrics_here:
+            raise NoRoute
         if route.access == "metrics" and self._metrics_public:
             return
         principal = await self.authenticate(exchange.header, exchange.query)
@@ -147,10 +149,15 @@ class Handlers:
             context.tenant, context.settings = self.tenant(principal, context.match.tenant)
 
     _metrics_public = False
+    _metrics_here = True
 
     def open_metrics(self) -> None:
         """Let /metrics be read without a credential."""
         self._metrics_public = True
+
+    def close_metrics(self) -> None:
+        """Serve no /metrics here: it has a port of its own."""
+        self._metrics_here = False
 
     async def authenticate(self, header: Callable[[str], str | None], query: str) -> Principal:
         """The one way in, for HTTP and for the sockets. `query` is the raw query string, for ?key=."""
@@ -233,6 +240,13 @@ class Handlers:
         return self.pipeline.routes.translation.repair_history
 
     # ------------------------------------------------------------ refusals
+
+    def refuse(self, exchange: Exchange, error: GatewayError, bug: BaseException | None = None) -> None:
+        """Refuse what a door could not even read, or what failed in the door itself."""
+        context = self._context(exchange, self.ids.serial(), self.pipeline.wall(), self.pipeline.clock())
+        if bug is not None:
+            self.pipeline.recorder.bug(context.request_id, bug)
+        self._refuse(exchange, context, error)
 
     def _refuse(self, exchange: Exchange, context: Context, error: GatewayError) -> None:
         error.identify(context.request_id)
