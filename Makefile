@@ -26,7 +26,7 @@ check: $(STAMP_TEST)
 	$(BIN)/python -m pytest -p no:cacheprovider tests/core tests/dialects tests/config tests/test_house.py tests/test_docs.py tests/test_packaging.py
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	scripts/make-venv $(PYTHON) $(VENV)
 
 $(STAMP_RUN): requirements.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt

@@ -133,7 +133,7 @@ async def _serve(
             await gateway.stop()
             log.event("info", "stopped", pid=os.getpid())
             await owner.ended()
-    except (StoreError, ValueError) as error:
+    except (StoreError, ValueError, OSError) as error:
         raise CommandError(f"cannot start: {error}") from None
     finally:
         log.close()

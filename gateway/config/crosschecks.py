@@ -15,12 +15,13 @@ Finding = tuple[Path, str, str]  # path, message, hint
 Names = dict[str, None]  # in the order of the file
 
 LISTED = 10  # names in a hint
+NOT_YET = {"store": "Use sqlite:///data/gateway.db"}
 COMPARED = 200  # names that are looked through for a near one
 
 
 def cross_check(config: Config, facts: Facts, report: Report) -> None:
     """Report what does not fit together. `config` is resolved."""
-    for rule in (_presence, _ports, _references, _aliases, _duplicates):
+    for rule in (_presence, _ports, _not_yet, _references, _aliases, _duplicates):
         for path, message, hint in rule(config, facts):
             report.add(facts.place(path), path, message, hint)
 
@@ -36,6 +37,19 @@ def _presence(config: Config, facts: Facts) -> Iterator[Finding]:
 def _ports(config: Config, facts: Facts) -> Iterator[Finding]:
     if config.admin.port and config.admin.port == config.server.port:
         yield ("admin", "port"), "this is the port of server already", "Write null to share it, or another number"
+
+
+def _not_yet(config: Config, facts: Facts) -> Iterator[Finding]:
+    """What the file may say one day and nobody would heed today: refused, never ignored."""
+    asked = {
+        ("store", "url"): config.store.url.startswith(("redis:", "rediss:")),
+        ("cache", "enabled"): config.cache.enabled,
+        ("log", "content"): config.log.content,
+        ("translation", "fanout_n"): config.translation.fanout_n,
+    }
+    for path, wanted in asked.items():
+        if wanted:
+            yield path, "not supported yet by this version", NOT_YET.get(path[0], "Leave it out")
 
 
 def _references(config: Config, facts: Facts) -> Iterator[Finding]:

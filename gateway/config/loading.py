@@ -100,8 +100,9 @@ def _decoded(content: bytes, report: Report) -> str | None:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = (content[: error.start].decode("utf-8", "replace") + "x").splitlines()
-        report.add(Place(len(before), len(before[-1])), (), f"the byte 0x{content[error.start]:02x} is not UTF-8")
+        # Lines as editors count them: str.splitlines would also split at vertical tabs and the like.
+        before = content[: error.start].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        report.add(Place(len(before), len(before[-1]) + 1), (), f"the byte 0x{content[error.start]:02x} is not UTF-8")
         return None
 
 

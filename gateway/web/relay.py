@@ -38,7 +38,11 @@ class Headers:
                 self._blocks.clear()
             block = f"x-gateway-provider: {_safe(trail.provider)}\r\nx-gateway-model: {_safe(trail.model)}\r\n".encode()
             self._blocks[key] = block
-        ids = f"x-request-id: {call.id}\r\nrequest-id: {call.id}\r\nx-gateway-attempts: {trail.attempts}\r\n"
+        ours_s = now - call.received_at - trail.upstream_s
+        ids = (
+            f"x-request-id: {call.id}\r\nrequest-id: {call.id}\r\nx-gateway-attempts: {trail.attempts}\r\n"
+            f"server-timing: gateway;dur={ours_s * 1000:.2f}, upstream;dur={trail.upstream_s * 1000:.1f}\r\n"
+        )
         # The step that answers is on the trail once it is over: a stream's headers go out before that.
         passed_over = trail.steps and trail.steps[0].outcome != "ok"
         rate_limits = call.terms.limits.headers(now)

@@ -10,6 +10,7 @@ from config_cases import BASE, ENVIRON, SECRET
 
 from gateway.config import ConfigError, Loaded, Problem, check, load
 from gateway.config.masking import Span, mask
+from gateway.settings import Store
 
 Found = Callable[..., list[Problem]]
 Load = Callable[..., Loaded]
@@ -69,13 +70,17 @@ def test_a_loaded_configuration_does_not_print_its_secrets(loaded: Load) -> None
     result = loaded(
         BASE[:-2]
         + f", o: {{type: openai, default_model: m, api_keys: [{CANARY}]}}}}\n"
-        + f"store: {{url: 'redis://:{CANARY}@h/0'}}\nalerts: {{webhook_secret: {CANARY}}}\n"
+        + f"alerts: {{webhook_secret: {CANARY}}}\n"
     )
     assert result.config.providers["o"].api_keys[0].reveal() == CANARY
     assert result.config.auth.jwt[0].secret is not None
     for text in (repr(result), str(result.config)):
         assert "canary" not in text
         assert SECRET not in text
+
+
+def test_a_stores_url_is_not_printed_for_it_may_hold_a_password() -> None:
+    assert "canary" not in repr(Store(url=f"redis://:{CANARY}@h/0"))
 
 
 def test_a_line_keeps_its_shape_its_known_words_and_what_may_be_shown() -> None:
