@@ -106,7 +106,11 @@ class Attempt:
         self._headers = headers
 
     def on_data(self, data: bytes) -> None:
-        self._collect(data, MAX_ANSWER_BYTES if self.status == 200 else MAX_ERROR_BYTES)
+        self._size += len(data)
+        if self._size <= (MAX_ANSWER_BYTES if self.status == 200 else MAX_ERROR_BYTES):
+            self._body.append(data)
+        elif self.status == 200:
+            self.stop(bad_reply(f"an answer of more than {MAX_ANSWER_BYTES} bytes"))
 
     def on_end(self) -> None:
         if 200 <= self.status < 300:
@@ -137,13 +141,6 @@ class Attempt:
 
     def _whole(self, body: bytes) -> None:
         raise NotImplementedError
-
-    def _collect(self, data: bytes, limit: int) -> None:
-        self._size += len(data)
-        if self._size <= limit:
-            self._body.append(data)
-        elif self.status == 200:
-            self.stop(bad_reply(f"an answer of more than {limit} bytes"))
 
     def _finish(self, fault: Fault | None) -> None:
         if not self.ended:

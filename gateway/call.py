@@ -57,21 +57,20 @@ class Call(Struct):
     peek: Peek
     at: float
     received_at: float
+    session: str = ""  # sticks a conversation to one provider
+    preferred: str = ""  # the provider that the client prefers
     parsed: Request | None = None
+
+    def __post_init__(self) -> None:
+        terms, peek = self.terms, self.peek
+        self.session = terms.session or peek.session[:MAX_SESSION_CHARS]
+        self.preferred = terms.preferred or peek.preferred
 
     def request(self) -> Request:
         """The whole request in the inner shape, parsed on first need. Raises BadRequest."""
         if self.parsed is None:
             self.parsed = self.terms.dialect.read_request(self.body)
         return self.parsed
-
-    @property
-    def preferred(self) -> str:
-        return self.terms.preferred or self.peek.preferred
-
-    @property
-    def session(self) -> str:
-        return self.terms.session or self.peek.session[:MAX_SESSION_CHARS]
 
     @property
     def deadline_at(self) -> float | None:

@@ -305,7 +305,8 @@ class Run:
         trail.total_tokens += total
         if self._used is not None:
             self._spend(choice.deployment, total)
-        self._routes.remember(self._call, choice)
+        if self._call.session:
+            self._routes.remember(self._call, choice)
         if isinstance(sink, WholeAnswer):
             sink.deliver()
         else:
@@ -336,7 +337,7 @@ class Run:
 
     def _total(self, choice: Choice, result: Result) -> tuple[int, bool]:
         """Tokens used, and whether that is an estimate because the vendor's figure is missing or absurd."""
-        figure = charge(
+        tokens, estimated, suspect = charge(
             result.usage,
             input_bound=self._bound,
             output_bytes=result.output_bytes,
@@ -344,9 +345,9 @@ class Run:
             abilities=choice.abilities,
             interrupted=result.fault is not None,
         )
-        if figure.suspect:
+        if suspect:
             self._p.recorder.suspect(self._call, choice.deployment.name, result.usage)
-        return figure.tokens, figure.estimated
+        return tokens, estimated
 
     def _spend(self, deployment: Deployment, total: int) -> None:
         assert self._used is not None

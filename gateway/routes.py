@@ -108,8 +108,6 @@ class Routes:
 
     def remember(self, call: Call, choice: Choice) -> None:
         """A conversation stays with the provider that answered it."""
-        if not call.session:
-            return
         key = (call.terms.tenant, call.session)
         self._sessions[key] = choice.deployment.name
         self._sessions.move_to_end(key)

@@ -284,11 +284,9 @@ class Series:
         overhead = self._overhead
         overhead.counts[bisect_left(OVERHEAD, ours)] += 1
         overhead.total += ours if ours > 0 else 0.0
-        if usage is not None:
-            self._count_tokens(usage)
-
-    def _count_tokens(self, usage: Usage) -> None:
-        cells = self._tokens
+        if usage is None:
+            return
+        cells, sizes = self._tokens, self._sizes
         given, made = usage.input, usage.output
         cells[0].value += given
         cells[1].value += made
@@ -296,11 +294,12 @@ class Series:
             cells[2].value += usage.cache_read
             cells[3].value += usage.cache_write
             cells[4].value += usage.reasoning
-        sizes = self._sizes
-        sizes[0].counts[bisect_left(TOKENS, given)] += 1
-        sizes[0].total += given
-        sizes[1].counts[bisect_left(TOKENS, made)] += 1
-        sizes[1].total += made
+        size = sizes[0]
+        size.counts[bisect_left(TOKENS, given)] += 1
+        size.total += given
+        size = sizes[1]
+        size.counts[bisect_left(TOKENS, made)] += 1
+        size.total += made
 
 
 def derived(snapshot: Snapshot) -> Snapshot:

@@ -8,8 +8,6 @@ answer is marked suspect.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from gateway.core.tokens import bounded, output_estimate, suspect
 from gateway.types import Abilities, Usage
 
@@ -32,10 +30,7 @@ def reservation(input_bound: int, n: int, max_output: int | None, room: int | No
     return input_bound + output, max(1, output // n)
 
 
-class Charge(NamedTuple):
-    tokens: int
-    estimated: bool = False
-    suspect: bool = False
+Charge = tuple[int, bool, bool]  # tokens, whether they are estimated, whether the report was suspect
 
 
 def charge(
@@ -47,18 +42,18 @@ def charge(
     held: the reservation. interrupted: the answer did not come to its end, so a report may be a beginning only.
     """
     if usage is not None and not interrupted and 0 < usage.total <= 4 * held and usage.input >= 0 and usage.output >= 0:
-        return Charge(usage.total)  # nearly always
+        return usage.total, False, False  # nearly always
     seen = input_bound + (output_estimate(output_bytes) if output_bytes else 0)
     if usage is None:  # normal for an answer that was cut, for one that came to its end it is not
-        return Charge(seen, estimated=True, suspect=not interrupted)
+        return seen, True, not interrupted
     total = usage.total or usage.input + usage.output
     if (
         total <= 0
         or min(usage.input, usage.output) < 0
         or suspect(total, held, abilities.context, abilities.max_output)
     ):
-        return Charge(bounded(total, seen, held, abilities.context, abilities.max_output), estimated=True, suspect=True)
+        return bounded(total, seen, held, abilities.context, abilities.max_output), True, True
     if interrupted and output_bytes:
         counted = usage.input + max(usage.output, output_estimate(output_bytes))
-        return Charge(max(total, counted), estimated=counted > total)
-    return Charge(total)
+        return max(total, counted), counted > total, False
+    return total, False, False

@@ -90,7 +90,7 @@ class Handlers:
         context = None
         try:
             kept = exchange.kept
-            if not isinstance(kept, Kept) or not kept.holds(self, at):
+            if type(kept) is not Kept or not kept.holds(self, at):
                 context = self._context(exchange, serial, at, received_at)
                 await self._first(exchange, context)
                 kept = exchange.kept
@@ -212,7 +212,7 @@ class Handlers:
         header, principal = exchange.header, context.principal
         assert principal is not None
         kind = header("content-type")
-        if kind and "json" not in kind:
+        if kind and "json" not in kind.lower():
             raise UnsupportedMediaType("Send the body as JSON, with the header Content-Type: application/json.")
         given = header("x-request-id")
         return Terms(
