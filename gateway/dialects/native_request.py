@@ -14,6 +14,8 @@ _KNOWN = frozenset(
     {"messages", "temperature", "maxTokens", "sessionId", "model", "stream", "preferredProvider", "requestId"}
 )
 
+MAX_MODEL_CHARS = 256
+
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -105,8 +107,10 @@ def _parts(content: str | list[_Part]) -> list[Part]:
 
 
 def _check(head: _Head) -> None:
-    if head.max_tokens is not None and head.max_tokens < 1:
-        raise BadRequest("'maxTokens' must be a whole number of at least 1.", "maxTokens")
+    if head.max_tokens is not None and not 1 <= head.max_tokens < 2**31:
+        raise BadRequest("'maxTokens' must be a whole number between 1 and 2147483647.", "maxTokens")
+    if len(head.model or "") > MAX_MODEL_CHARS:
+        raise BadRequest(f"'model' must be a name of at most {MAX_MODEL_CHARS} characters.", "model")
     if head.temperature is not None and not 0 <= head.temperature <= 2:
         raise BadRequest("'temperature' must be a number between 0 and 2.", "temperature")
 

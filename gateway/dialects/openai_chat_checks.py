@@ -124,4 +124,7 @@ def objects(value: object, param: str) -> list[dict[str, Any]]:
 
 
 def _short(number: float) -> str:
-    return f"{number:.6g}" if abs(number) >= 1e15 else str(number)
+    try:
+        return f"{number:.6g}" if abs(number) >= 1e15 else str(number)
+    except OverflowError:
+        return "a number of more than 300 digits"

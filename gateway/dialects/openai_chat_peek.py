@@ -15,6 +15,8 @@ from gateway.dialects.openai_chat_splice import places
 from gateway.types import BadRequest, Peek
 
 MAX_CHOICES = 128
+MAX_MODEL_CHARS = 256
+MAX_OUTPUT = 2**31 - 1  # tokens: more than any model will write, and still a number that can be reckoned with
 
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -48,17 +50,21 @@ def peek(body: bytes) -> Peek:
     """
     try:
         top = _decode_plain(body)
+        if not body.isascii():
+            body.decode()  # what is left as bytes has not been looked into
     except (ValueError, RecursionError):
         return _peek_closely(body)
     cap = top.max_tokens if top.max_completion_tokens is None else top.max_completion_tokens
     many = 1 if top.n is None else top.n
-    if b"\\u" in body or body.count(b'"model"') > 1 or not 1 <= many <= MAX_CHOICES or (cap is not None and cap < 1):
+    name = top.model or ""
+    odd = b"\\u" in body or body.count(b'"model"') > 1 or not 1 <= many <= MAX_CHOICES or len(name) > MAX_MODEL_CHARS
+    if odd or (cap is not None and not 1 <= cap <= MAX_OUTPUT):
         return _peek_closely(body)
     if bytes(memoryview(top.messages)[:2]) != b"[{" or (top.max_tokens is not None and top.max_tokens < 1):
         return _peek_closely(body)
     options = top.stream_options
     asked = options is not None and options.include_usage is True
-    return Peek(top.model or "", top.stream is True, cap, many, asked, top.temperature is not None)
+    return Peek(name, top.stream is True, cap, many, asked, top.temperature is not None)
 
 
 def _peek_closely(body: bytes) -> Peek:
@@ -83,6 +89,7 @@ def _peek_closely(body: bytes) -> Peek:
 
 def _top(body: bytes) -> dict[str, Raw]:
     try:
+        body.decode()
         return _decode_top(body)
     except msgspec.ValidationError:
         raise BadRequest("The body of your request must be a JSON object.", code="invalid_json") from None
@@ -94,11 +101,14 @@ def _top(body: bytes) -> dict[str, Raw]:
 
 def _model(raw: Raw) -> str:
     try:
-        return _decode_text(raw)
+        name = _decode_text(raw)
     except ValueError:
         if bytes(raw) == b"null":
             return ""
         raise wrong_type("model", "a string", _value(raw)) from None
+    if len(name) > MAX_MODEL_CHARS:  # nobody's name, and it would stand in logs and memories
+        raise BadRequest(f"Invalid 'model': expected at most {MAX_MODEL_CHARS} characters.", "model")
+    return name
 
 
 def _refuse_two_readings(body: bytes, fields: dict[str, Raw]) -> None:
@@ -124,7 +134,7 @@ def _check_messages(raw: Raw | None) -> None:
 
 def _cap(fields: dict[str, Raw]) -> int | None:
     """The first of the two spellings that says something; both are checked."""
-    caps = [_whole(fields[key], key) for key in ("max_completion_tokens", "max_tokens") if key in fields]
+    caps = [_whole(fields[key], key, MAX_OUTPUT) for key in ("max_completion_tokens", "max_tokens") if key in fields]
     return next((cap for cap in caps if cap is not None), None)
 
 
