@@ -94,13 +94,20 @@ class Process:
     async def start(self) -> None:
         """Launch, and wait until calls are answered."""
         await self.launch()
-        self.port = (await self.event("serving"))["port"]
+        self.port = (await self.event("serving", within_s=30))["port"]
 
     async def event(self, name: str, within_s: float = 10) -> dict[str, Any]:
         """The first log line of this name, waited for."""
-        await until(lambda: any(line.get("event") == name for line in self.lines) or self.noise, within_s)
-        assert not self.noise, self.noise
-        return next(line for line in self.lines if line["event"] == name)
+        assert self._process is not None
+        try:
+            await until(lambda: self.logged(name) or self.noise or self._process.returncode is not None, within_s)
+        finally:
+            assert self.logged(name), (name, self._process.returncode, self.noise, self.lines)
+        return self.logged(name)[0]
+
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of this name so far."""
+        return [line for line in self.lines if line.get("event") == name]
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -190,7 +197,7 @@ async def test_sigterm_lets_an_open_stream_finish_and_takes_no_new_calls(begin):
     assert "".join(frame.text for frame in heard) == SAID["openai"]
     assert heard[-1].data == "[DONE]"
     assert await process.exit_code() == 0
-    assert any(line["event"] == "stopped" for line in process.lines)
+    assert process.logged("stopped")
 
 
 async def ready(process: Process, balancer: aiohttp.ClientSession) -> bool:
@@ -265,7 +272,7 @@ async def test_a_bad_file_changes_nothing_and_is_reported(begin):
     assert any("gateway.yaml:1:" in problem and "openia" in problem for problem in refused["problems"])
     assert (await process.post(COMPLETIONS, headers, model="swift"))[0] == 200
     process.file.write_text("auth: [unclosed\n")
-    await until(lambda: sum(line["event"] == "reload_refused" for line in process.lines) == 2, within_s=3)
+    await until(lambda: len(process.logged("reload_refused")) == 2, within_s=3)
     assert (await process.post(COMPLETIONS, headers, model="swift"))[0] == 200
 
 
