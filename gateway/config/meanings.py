@@ -42,7 +42,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "tenants": "Who is served, by name. Without this section everybody is, with 50 000 tokens a day and 1 000 000 a month.",
         "alerts": "When a quota's use is announced, and where.",
         "cache": "Answers kept for equal requests of the same tenant.",
-        "log": "What the log on standard output says.",
+        "log": "What the log on standard error says.",
         "translation": "Choices where dialects do not match.",
     },
     Server: {
