@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import yaml
 from conftest import CONFIG, merged
-from e2e_tools import until
 from msgspec import json
 
 from gateway.config import load
@@ -38,6 +37,7 @@ class Fleet:
         self._reader = asyncio.create_task(self._read())
         # Without keep-alive: every call is a connection of its own, and goes to any worker.
         self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
+        self.keeping = aiohttp.ClientSession()
         token = mint(load(str(path), {}).config.auth, "acme", "tester", ["user"], 600, time.time())
         self.headers = {"authorization": f"Bearer {token}"}
 
@@ -56,7 +56,10 @@ class Fleet:
 
     async def tells(self, event: str, times: int, within_s: float = START_S) -> list[dict[str, Any]]:
         """The log lines of an event, as soon as there are so many."""
-        await until(lambda: len(self.told(event)) >= times, within_s, f"{times} x {event}: {self.events} {self.plain}")
+        ends_at = time.monotonic() + within_s
+        while len(self.told(event)) < times:
+            assert time.monotonic() < ends_at, f"not {times} x {event}, but {self.events} {self.plain}"
+            await asyncio.sleep(0.01)
         return self.told(event)
 
     async def serves(self, workers: int) -> None:
@@ -80,11 +83,12 @@ class Fleet:
             await self._reader
         return code
 
-    async def chat(self, text: str = "Hello", **more: Any) -> int:
-        """The status of a call; 0 when the connection broke."""
-        body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": text}], **more}
+    async def chat(self, *, keep: bool = False, **more: Any) -> int:
+        """The status of a call; 0 when the connection broke. keep: on a connection that is used again."""
+        body = {"model": "gpt-5.4", "messages": [{"role": "user", "content": "Hello"}], **more}
+        session = self.keeping if keep else self.session
         try:
-            async with self.session.post(self.base + "/chat/completions", json=body, headers=self.headers) as answer:
+            async with session.post(self.base + "/chat/completions", json=body, headers=self.headers) as answer:
                 await answer.read()
                 return answer.status
         except aiohttp.ClientError:
@@ -119,6 +123,7 @@ class Fleet:
     async def close(self) -> None:
         """End what still runs."""
         await self.session.close()
+        await self.keeping.close()
         if self.process.returncode is None:
             self.process.kill()  # its workers see that it is gone
         await self.ends()
