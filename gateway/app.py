@@ -219,13 +219,14 @@ class Gateway:
         return [self.registry.snapshot()]
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=2**62)  # the exchange has the limit, in the surface's own error shape
+        door = Door(self.handlers, self._max_body_bytes)
+        # The exchange has the body's limit, in the surface's own error shape.
+        app = web.Application(client_max_size=2**62, middlewares=[door.missing])
         app.router.add_get("/api/v1/{tenant}/ai/stream", self.sockets)
         app.router.add_get("/api/v1/{tenant}/ai/v1/stream", self.sockets)
         app.router.add_get("/v1/stream", self.sockets)
         self.socketio.attach(app)
-        door = Door(self.handlers, self._max_body_bytes)
-        app.router.add_route("*", "/{path:.*}", door)
+        app.router.add_route("*", "/{path:.*}", door, expect_handler=door.expect)
         return app
 
     def _gauges(self) -> list[tuple[str, telemetry.Labels, float]]:

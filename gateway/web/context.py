@@ -9,6 +9,7 @@ import secrets
 from msgspec import Struct
 
 from gateway import settings
+from gateway.call import MAX_SESSION_CHARS
 from gateway.web.auth import Principal
 from gateway.web.surfaces import Match
 
@@ -48,3 +49,8 @@ def request_id(given: str | None, serial: str) -> str:
 def traceparent(given: str | None) -> str:
     """A W3C trace context that is well-formed, else nothing."""
     return given if given and _TRACEPARENT.fullmatch(given) else ""
+
+
+def session(given: str | None) -> str:
+    """A conversation's name from a header; one that is not plain text is none."""
+    return given[:MAX_SESSION_CHARS] if given and given.isprintable() else ""

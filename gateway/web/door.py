@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp_sse import EventSourceResponse
 
-from gateway.errors import InvalidRequest, RequestTimeout, RequestTooLarge
+from gateway.errors import GatewayError, InvalidRequest, NotFound, RequestTimeout, RequestTooLarge
 from gateway.web.exchange import ClientGone, Flow
 from gateway.web.handlers import Handlers
 from gateway.web.inflate import Inflater
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BODY_TIMEOUT_S = 60.0
 HIGH_BYTES = 256 * 1024
@@ -177,6 +179,33 @@ class Door:
             if exchange.pump is not None:
                 exchange.pump.cancel()
         return exchange.response or web.Response(status=499)
+
+    async def expect(self, request: web.Request) -> web.StreamResponse | None:
+        """Answer an Expect header before the body comes. Source: RFC 9110, section 10.1.1."""
+        if request.headers[hdrs.EXPECT].lower() != "100-continue":
+            refusal = InvalidRequest("The only expectation that is understood is 100-continue.", status=417)
+            return refuse(self._handlers, request, refusal)
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # an interim answer is none: the real one can still be an error
+        return None
+
+    @web.middleware
+    async def missing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """What no path of the application takes (CONNECT, OPTIONS *) is refused as any other unknown path."""
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            return refuse(self._handlers, request, NotFound("Nothing is served there."))
+
+
+def refuse(
+    handlers: Handlers, request: web.BaseRequest, error: GatewayError, bug: BaseException | None = None
+) -> web.StreamResponse:
+    """The answer to a request that goes no further than this door."""
+    exchange = AiohttpExchange(request, 0)
+    handlers.refuse(exchange, error, bug)
+    assert exchange.response is not None
+    return exchange.response
 
 
 def too_large(limit_bytes: int) -> RequestTooLarge:

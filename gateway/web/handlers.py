@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from gateway.call import MAX_SESSION_CHARS, Call, Outlet, Terms
+from gateway.call import Call, Outlet, Terms
 from gateway.dialects.native import NATIVE
 from gateway.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
 from gateway.errors import (
@@ -31,7 +31,7 @@ from gateway.routes import Routes
 from gateway.settings import Tenant
 from gateway.types import BadRequest, ClientHalf
 from gateway.web.auth import FORBIDDEN, Authenticator, Principal, authorize
-from gateway.web.context import Context, Ids, request_id, traceparent
+from gateway.web.context import Context, Ids, request_id, session, traceparent
 from gateway.web.exchange import ClientGone, Exchange
 from gateway.web.native import NativeOutlet
 from gateway.web.probes import Probes
@@ -227,7 +227,7 @@ class Handlers:
             path=exchange.path,
             given_id=context.request_id if given == context.request_id else "",
             preferred=header("x-preferred-provider") or "",
-            session=(header("x-session-id") or "")[:MAX_SESSION_CHARS],
+            session=session(header("x-session-id")),
             strict=header("x-gateway-strict") in ("1", "true"),
             timeout_s=_timeout_s(header("x-gateway-timeout-ms")),
             traceparent=traceparent(header("traceparent")),

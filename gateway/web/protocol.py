@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.errors import GatewayError, InternalError, InvalidRequest
-from gateway.web.door import AiohttpExchange
+from gateway.web.door import refuse
 from gateway.web.handlers import Handlers
 
 MAX_LINE_BYTES = 16 * 1024
@@ -48,13 +48,11 @@ class Protocol(web.RequestHandler):
             error = _unread(status, exc)
         else:
             error = InternalError("The gateway failed on this request. It has been logged.")
-        exchange = AiohttpExchange(request, 0)
-        self._handlers.refuse(exchange, error, bug=exc if status >= 500 else None)
+        response = refuse(self._handlers, request, error, bug=exc if status >= 500 else None)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun and can only be cut")
-        assert exchange.response is not None
-        exchange.response.force_close()
-        return exchange.response
+        response.force_close()
+        return response
 
 
 def _unread(status: int, exc: BaseException | None) -> InvalidRequest:

@@ -18,6 +18,7 @@ from gateway.errors import GatewayError, InvalidApiKey, InvalidJson, InvalidRequ
 from gateway.settings import Tenant
 from gateway.web.auth import Principal
 from gateway.web.chats import Chats, Line
+from gateway.web.door import refuse
 from gateway.web.handlers import Handlers
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -44,18 +45,7 @@ class WebSocketDoor:
         # aiohttp refuses what reaches its limit, we what is above ours.
         socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False)
         if not socket.can_prepare(request).ok:
-            return web.json_response(
-                {
-                    "error": {
-                        "message": "This path is a WebSocket: connect with an Upgrade.",
-                        "type": "invalid_request_error",
-                        "param": None,
-                        "code": "upgrade_required",
-                    }
-                },
-                status=426,
-                headers={"upgrade": "websocket"},
-            )
+            return refuse(self._handlers, request, upgrade_required())
         await socket.prepare(request)
         self.open.add(socket)
         try:
@@ -135,6 +125,11 @@ class WebSocketDoor:
             line.put("pong", {})
         elif frame.event != "auth":
             chats.take(frame.event, frame.data)
+
+
+def upgrade_required() -> InvalidRequest:
+    message = "This path is a WebSocket: connect with an Upgrade."
+    return InvalidRequest(message, code="upgrade_required", status=426, headers={"upgrade": "websocket"})
 
 
 def bearer(token: str) -> Callable[[str], str | None]:
