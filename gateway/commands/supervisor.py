@@ -17,6 +17,7 @@ Rule 4: when nobody serves and a worker cannot start, there is nothing to keep u
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Coroutine
@@ -93,7 +94,8 @@ class Supervisor:
 
     async def run(self) -> int:
         self._listen_to_signals()
-        self._log.event("info", "supervising", workers=len(self._slots), port=self._slots[0].sock.getsockname()[1])
+        port = self._slots[0].sock.getsockname()[1]
+        self._log.event("info", "supervising", workers=len(self._slots), port=port, pid=os.getpid())
         async with self._tasks:
             # The first one alone: what keeps workers from starting is said once, and a new store is set up by one.
             self._start(self._tend(self._slots[0]))
