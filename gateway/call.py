@@ -117,6 +117,10 @@ class Trail(Struct):
     def skip(self, provider: str, model: str, because: str, reason: str) -> None:
         self.steps.append(Step(provider, model, "skipped", because, reason))
 
+    def public(self) -> list[dict[str, Any]]:
+        """The candidates of a call that failed, as its client may see them."""
+        return [step.public() for step in self.steps]
+
     @property
     def passed_over(self) -> list[str]:
         """Providers considered before the one that answered, each once."""

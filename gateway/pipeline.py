@@ -73,7 +73,7 @@ class Pipeline:
 class Run:
     """One call on its way. Lives as long as the call."""
 
-    __slots__ = ("_admitted", "_bound", "_call", "_credential", "_faults", "_hold", "_left", "_outlet", "_p", "_routes", "_skips", "_ticket", "_trail", "_used", "_want")  # fmt: skip
+    __slots__ = ("_admitted", "_bound", "_call", "_credential", "_faults", "_hold", "_left", "_outlet", "_overflowed", "_p", "_routes", "_skips", "_ticket", "_trail", "_used", "_want")  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, call: Call, outlet: Outlet) -> None:
         self._p = pipeline
@@ -89,6 +89,7 @@ class Run:
         self._faults: list[Fault] = []
         self._skips: list[Skip] = []
         self._left: tuple[str, str] | None = None  # the provider that failed last, and how
+        self._overflowed: int | None = None  # the context, in tokens, that the request did not fit into
         self._ticket = self._credential = 0
 
     async def run(self) -> None:
@@ -113,24 +114,36 @@ class Run:
     async def _try_all(self, plan: list[Choice]) -> None:
         fallback, trail = self._routes.fallback, self._trail
         limit = fallback.max_attempts if fallback.enabled else 1
-        again: list[Choice] = []
+        again: list[tuple[Choice, float]] = []
         for choice in plan if fallback.enabled else plan[:1]:
             if trail.attempts >= limit:
                 break
+            if not self._fits(choice):
+                continue
             fault = await self._try(choice)
             while fault is not None and self._has_other_key(choice, fault) and trail.attempts < limit:
                 fault = await self._try(choice)
             if trail.outcome:
                 return
-            if fault is not None and fault.next is Next.SAME and retry.EFFECT[fault.kind].cooldown is None:
-                again.append(choice)
-        for choice in again if fallback.enabled else []:
+            pause_s = retry.pause_s(fault, random.random()) if fault is not None and fallback.enabled else None
+            if pause_s is not None:
+                again.append((choice, pause_s))
+        for choice, pause_s in again:
             if trail.attempts < limit and choice.deployment.budget.allow(self._p.clock()):
-                await asyncio.sleep(retry.pause_s(0, random.random()))
+                await asyncio.sleep(pause_s)
                 await self._try(choice)
                 if trail.outcome:
                     return
-        raise nobody_left(self._faults, self._skips, self._call.peek.model, self._public_attempts())
+        raise nobody_left(self._faults, self._skips, self._call.peek.model, self._trail.public())
+
+    def _fits(self, choice: Choice) -> bool:
+        """After a context overflow only an alias's later entry with a larger context is asked: the operator chose it for that."""
+        if self._overflowed is None:
+            return True
+        fits = choice.alias and (choice.abilities.context or 0) > self._overflowed
+        if not fits:
+            self._skip(choice, "unsupported", "the request is longer than a model's context", None)
+        return fits
 
     def _has_other_key(self, choice: Choice, fault: Fault) -> bool:
         """Whether only the credential has to rest, and the provider has another one."""
@@ -228,7 +241,8 @@ class Run:
             body, extra, sink = prepare(call, choice, self._routes.translation, self._outlet, trail, p.clock)
         except Unsupported as unsupported:
             if not self._faults and not self._skips:
-                raise _unsupported(unsupported) from None
+                code, param = unsupported.code, unsupported.param
+                raise UnsupportedParameter(unsupported.message, param=param, code=code) from None
             self._drop(deployment)
             self._skip(choice, "unsupported", f"does not take {unsupported.param}", None)
             return None
@@ -279,11 +293,11 @@ class Run:
         if deployment.judge(fault, self._ticket, self._credential, ended):
             self._p.recorder.breaker_opened(deployment.name, fault)
         self._charge_failed(choice, result)
-        return self._go_on(deployment, fault, result)
+        return self._go_on(choice, fault, result)
 
-    def _go_on(self, deployment: Deployment, fault: Fault, result: Result) -> Fault | None:
+    def _go_on(self, choice: Choice, fault: Fault, result: Result) -> Fault | None:
         """After a failure: it is over, or the next candidate's turn. Raises when nobody else may be asked."""
-        trail = self._trail
+        trail, deployment = self._trail, choice.deployment
         if result.committed:
             self._break_off(fault, result)
             return None
@@ -291,8 +305,10 @@ class Run:
             trail.outcome, trail.status = "client_gone", 499
             return None
         self._faults.append(fault)
+        if fault.kind == "context_overflow":
+            self._overflowed = choice.abilities.context or 0
         if fault.next is Next.STOP:
-            raise nobody_left([fault], [], self._call.peek.model, self._public_attempts())
+            raise nobody_left([fault], [], self._call.peek.model, self._trail.public())
         trail.provider = trail.model = ""
         self._drop(deployment)
         self._left = (deployment.name, fault.kind)
@@ -382,10 +398,3 @@ class Run:
         if self._admitted:
             self._call.terms.limits.done(self._want, trail.total_tokens)
         self._p.recorder.call(self._routes, self._call, trail)
-
-    def _public_attempts(self) -> list[dict[str, object]]:
-        return [step.public() for step in self._trail.steps]
-
-
-def _unsupported(unsupported: Unsupported) -> GatewayError:
-    return UnsupportedParameter(unsupported.message, param=unsupported.param, code=unsupported.code)

@@ -32,6 +32,11 @@ class Choice(Struct, frozen=True):
     abilities: Abilities
     passthrough: Passthrough | None
 
+    @property
+    def alias(self) -> bool:
+        """Whether the operator wrote this candidate into an alias."""
+        return self.because.startswith("alias ")
+
 
 class Routes:
     """See the module. `fallback` and `translation` are the operator's settings."""

@@ -103,7 +103,7 @@ EFFECT: dict[FaultKind, Effect] = {
 
 # Of the same wait for the vendor: more than this and the next candidate is the better answer.
 MAX_PAUSE_S = 2.0
-_FIRST_PAUSE_S = 0.25
+PAUSE_S = 0.25
 
 
 def without_body(fault: Fault) -> Fault:
@@ -120,27 +120,16 @@ def cooldown_s(fault: Fault) -> float:
     return max(rule.least_s, min(asked, rule.cap_s)) if asked is not None and asked > 0 else rule.default_s
 
 
-def pause_s(retries: int, jitter: float) -> float:
-    """How long to wait before the same provider is asked again, the `retries`-th time (from 0).
+def pause_s(fault: Fault, jitter: float) -> float | None:
+    """How long to wait before the same provider is asked once more, None when it is not to be asked again.
 
-    Doubles from 250 ms to at most MAX_PAUSE_S, between half and all of it by `jitter` (0 to 1, the caller's dice), so that
-    calls that failed together do not come back together.
+    A provider that only has a key to rest is not asked, nor one that wants a longer wait than MAX_PAUSE_S. Else 125 to 250 ms by
+    `jitter` (0 to 1, the caller's dice), so that calls that failed together do not come back together.
     """
-    return float(min(MAX_PAUSE_S, _FIRST_PAUSE_S * 2.0**retries)) * (0.5 + 0.5 * jitter)
-
-
-def decide(fault: Fault, attempts_left: int, budget_ok: bool, deadline_left_s: float) -> Next:
-    """Where to go after `fault`: the same provider again, another one, or nowhere.
-
-    attempts_left: upstream calls that may still be made. budget_ok: what the provider's RetryBudget says.
-    A vendor that asks for a longer wait than MAX_PAUSE_S, or than the deadline has left, is not waited for.
-    """
-    if fault.next is Next.STOP or attempts_left <= 0 or deadline_left_s <= 0:
-        return Next.STOP
-    wait = fault.retry_after_s or 0.0
-    if fault.next is Next.SAME and budget_ok and wait <= MAX_PAUSE_S and wait < deadline_left_s:
-        return Next.SAME
-    return Next.OTHER
+    asked = fault.retry_after_s or 0.0
+    if fault.next is not Next.SAME or EFFECT[fault.kind].cooldown is not None or asked > MAX_PAUSE_S:
+        return None
+    return max(asked, PAUSE_S * (0.5 + 0.5 * jitter))
 
 
 class RetryBudget:

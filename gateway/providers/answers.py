@@ -124,13 +124,10 @@ def _number(text: str | None) -> float | None:
 
 
 def _reset_s(headers: dict[str, str]) -> float | None:
-    """The longest window among those that are used up, or among all when none says so."""
-    spent, known = [], []
+    """The longest window among those that are used up; one that does not say what remains may be the one. Others tell nothing."""
+    waits = []
     for remaining, reset in _RESETS:
         wait = duration_s(headers.get(reset, ""))
-        if wait is not None:
-            known.append(wait)
-            if headers.get(remaining) == "0":
-                spent.append(wait)
-    waits = spent or known
+        if wait is not None and headers.get(remaining, "0") == "0":
+            waits.append(wait)
     return min(max(waits), MAX_WAIT_S) if waits else None

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from gateway import errors
-from gateway.core.retry import EFFECT, MAX_PAUSE_S, RetryBudget, client_error, cooldown_s, decide, deciding, pause_s
+from gateway.core.retry import EFFECT, MAX_PAUSE_S, RetryBudget, client_error, cooldown_s, deciding, pause_s
 from gateway.errors import Fault, FaultKind, Next
 
 
@@ -195,32 +195,24 @@ def test_the_trail_travels_with_the_error():
     assert client_error([], attempts=trail).attempts == trail
 
 
-def test_the_fault_says_where_to_go_and_the_circumstances_may_say_no():
+def test_the_same_provider_is_asked_again_after_a_short_pause_with_jitter():
     again = fault("server_error", Next.SAME)
-    assert decide(again, attempts_left=2, budget_ok=True, deadline_left_s=10) is Next.SAME
-    assert decide(again, attempts_left=2, budget_ok=False, deadline_left_s=10) is Next.OTHER
-    assert decide(again, attempts_left=0, budget_ok=True, deadline_left_s=10) is Next.STOP
-    assert decide(again, attempts_left=2, budget_ok=True, deadline_left_s=0) is Next.STOP
-    assert decide(fault("auth"), attempts_left=1, budget_ok=True, deadline_left_s=10) is Next.OTHER
-    assert decide(fault("bad_request", Next.STOP), attempts_left=2, budget_ok=True, deadline_left_s=10) is Next.STOP
+    assert pause_s(again, jitter=0.0) == 0.125
+    assert pause_s(again, jitter=1.0) == 0.25
 
 
-def test_a_fallback_does_not_need_the_retry_budget():
-    assert decide(fault("server_error"), attempts_left=1, budget_ok=False, deadline_left_s=10) is Next.OTHER
+def test_a_short_wait_that_a_vendor_asks_for_is_kept():
+    assert pause_s(fault("overloaded", Next.SAME, retry_after_s=1.5), jitter=1.0) == 1.5
 
 
 def test_a_vendor_that_asks_for_a_long_wait_is_not_waited_for():
-    busy = fault("rate_limited", Next.SAME, retry_after_s=1.5)
-    assert decide(busy, attempts_left=1, budget_ok=True, deadline_left_s=10) is Next.SAME
-    assert decide(busy, attempts_left=1, budget_ok=True, deadline_left_s=1) is Next.OTHER
-    longer = fault("rate_limited", Next.SAME, retry_after_s=2.5)
-    assert decide(longer, attempts_left=1, budget_ok=True, deadline_left_s=10) is Next.OTHER
+    assert pause_s(fault("overloaded", Next.SAME, retry_after_s=MAX_PAUSE_S + 0.1), jitter=0.0) is None
 
 
-def test_pauses_double_with_jitter_up_to_a_bound():
-    assert [pause_s(n, jitter=1.0) for n in range(3)] == [0.25, 0.5, 1.0]
-    assert pause_s(0, jitter=0.0) == 0.125
-    assert pause_s(50, jitter=1.0) == MAX_PAUSE_S
+def test_nobody_is_asked_again_whose_key_rests_or_whose_fault_says_elsewhere():
+    assert pause_s(fault("rate_limited", Next.SAME), jitter=1.0) is None
+    assert pause_s(fault("auth", Next.OTHER), jitter=1.0) is None
+    assert pause_s(fault("bad_request", Next.STOP), jitter=1.0) is None
 
 
 def test_a_quiet_provider_may_be_retried_three_times_in_ten_seconds():
