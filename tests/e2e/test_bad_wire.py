@@ -207,7 +207,8 @@ async def test_who_stops_in_the_head_and_waits_is_let_go(stack: Stack, monkeypat
     impatient(monkeypatch)
     began = time.monotonic()
     for data in (POST[:30], POST, b"GET /livez HTTP/1.1\nhost: x\n\n"):
-        assert await send_raw(stack.port, data, within_s=4) == b""
+        answer = await send_raw(stack.port, data, within_s=4)
+        assert answer == b"" or b" 400 " in answer
     assert time.monotonic() - began < 10
     await still_serves(stack)
 
