@@ -21,7 +21,7 @@ from gateway.upstream.request import Origin, head
 MAX_HEADS = 512
 MAX_TENANTS = 10_000
 # Whose rows of the catalogue describe an unknown model of this type.
-FAMILY = {"anthropic": "anthropic", "gemini": "gemini", "vertex": "gemini"}
+FAMILY = {"vertex": "gemini", "azure": "openai"}
 
 
 class Closed(Struct, frozen=True):
@@ -66,7 +66,7 @@ class Deployment:
         self.breaker_settings = breaker
         self.breaker = Breaker(breaker.failures, breaker.open_s, probe_lease_s=section.timeouts.total_s)
         self.budget = RetryBudget(retry_budget_percent)
-        self.family = FAMILY.get(section.type, "openai")
+        self.family = FAMILY.get(section.type, section.type)
         self.scope = f"provider:{name}"
         keys = section.api_keys or ([section.api_key] if section.api_key else [])
         # A server of one's own may need no key; whoever needs one is refused by the configuration's checks.

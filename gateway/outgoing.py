@@ -42,12 +42,20 @@ def _relayed(
     vendor = choice.deployment.vendor
     swallow = peek.stream and not peek.include_usage
     body = call.body
-    if peek.model != choice.model or swallow or trail.clamped or (warm is not None and not peek.has_temperature):
+    respell = peek.old_cap and choice.abilities.output_cap == "max_completion_tokens"
+    if (
+        respell
+        or peek.model != choice.model
+        or swallow
+        or trail.clamped
+        or (warm is not None and not peek.has_temperature)
+    ):
         change = Change(
             model=choice.model if peek.model != choice.model else None,
             max_tokens=trail.clamped,
             temperature=warm if not peek.has_temperature else None,
             include_usage=swallow,
+            output_cap=choice.abilities.output_cap,
         )
         body = passthrough.change(body, peek, change)
     if peek.stream:

@@ -204,6 +204,9 @@ class Notes(Struct):
             self.warnings.append(code)
 
 
+OutputCap = Literal["max_completion_tokens", "max_tokens"]
+
+
 class Abilities(Struct, frozen=True, kw_only=True):
     """What an upstream model takes. Data from config/models.yaml; an unknown model has those of the newest of its family."""
 
@@ -227,6 +230,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     tools_with_schema: bool = True  # JSON schema output together with tools
     json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)
+    output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
 
 
 class Translation(Struct, frozen=True, kw_only=True):
@@ -486,6 +490,7 @@ class Peek(Struct):
     has_temperature: bool = False
     preferred: str = ""  # a provider that the body prefers (native API)
     session: str = ""  # a conversation's name in the body (native API)
+    old_cap: bool = False  # the cap is spelled max_tokens, which newer models of OpenAI refuse
 
 
 class Change(Struct, frozen=True):
@@ -495,6 +500,7 @@ class Change(Struct, frozen=True):
     max_tokens: int | None = None  # add an output cap (the client gave none)
     temperature: float | None = None  # add a default (the client gave none)
     include_usage: bool = False  # ask for usage in a stream although the client did not
+    output_cap: OutputCap = "max_completion_tokens"  # the spelling that the model takes
 
 
 class ClientHalf(Protocol):

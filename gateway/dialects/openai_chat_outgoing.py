@@ -118,10 +118,10 @@ def _thinking_effort(thinking: dict[str, Any], effort: str | None) -> str | None
 
 def _write_limits(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> None:
     if request.max_tokens is not None:
-        wire["max_completion_tokens"] = request.max_tokens
+        wire[abilities.output_cap] = request.max_tokens
         if abilities.max_output is not None and request.max_tokens > abilities.max_output:
             notes.warn("max_tokens_clamped")
-            wire["max_completion_tokens"] = abilities.max_output
+            wire[abilities.output_cap] = abilities.max_output
     if request.n != 1:
         wire["n"] = request.n
     if request.stop:

@@ -21,11 +21,13 @@ _SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasonin
 
 def change(body: bytes, peek: Peek, change: Change) -> bytes:
     """`body` with the named places changed; the very same object when nothing changes."""
+    if peek.old_cap and change.output_cap == "max_completion_tokens":
+        body = _with_new_cap(body)
     members: dict[str, bytes] = {}
     if change.model is not None and change.model != peek.model:
         members["model"] = msgspec.json.encode(change.model)
     if change.max_tokens is not None and peek.max_tokens is None:
-        members["max_completion_tokens"] = b"%d" % change.max_tokens
+        members[change.output_cap] = b"%d" % change.max_tokens
     if change.temperature is not None and not peek.has_temperature:
         members["temperature"] = msgspec.json.encode(change.temperature)
     if change.include_usage and not peek.include_usage:
@@ -36,6 +38,14 @@ def change(body: bytes, peek: Peek, change: Change) -> bytes:
     if "stream_options" in members:
         members["stream_options"] = _asking_for_usage(fields.get("stream_options"))
     return set_members(body, fields, members)
+
+
+def _with_new_cap(body: bytes) -> bytes:
+    """The cap under the name that newer models want. Where the old name occurs twice the object is written anew."""
+    if body.count(b'"max_tokens"') == 1:
+        return body.replace(b'"max_tokens"', b'"max_completion_tokens"')
+    fields = _decode_top(body)
+    return msgspec.json.encode({"max_completion_tokens" if k == "max_tokens" else k: v for k, v in fields.items()})
 
 
 def _asking_for_usage(options: Raw | None) -> bytes:

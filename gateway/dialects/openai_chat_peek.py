@@ -64,7 +64,8 @@ def peek(body: bytes) -> Peek:
         return _peek_closely(body)
     options = top.stream_options
     asked = options is not None and options.include_usage is True
-    return Peek(name, top.stream is True, cap, many, asked, top.temperature is not None)
+    old = top.max_tokens is not None and top.max_completion_tokens is None
+    return Peek(name, top.stream is True, cap, many, asked, top.temperature is not None, old_cap=old)
 
 
 def _peek_closely(body: bytes) -> Peek:
@@ -84,6 +85,7 @@ def _peek_closely(body: bytes) -> Peek:
         found.include_usage = _include_usage(fields["stream_options"])
     if "temperature" in fields:
         found.has_temperature = bytes(fields["temperature"]) != b"null"
+    found.old_cap = found.max_tokens is not None and bytes(fields.get("max_completion_tokens", b"null")) == b"null"
     return found
 
 
