@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import aiohttp
-from conftest import Stack
+from e2e_stack import Stack
 from msgspec import json
 
 from gateway.core.tokens import input_bound

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import aiohttp
-from conftest import Stack
 from e2e_quota import accounts
+from e2e_stack import Stack
 from e2e_tools import until
 
 RESPONSE = {

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 import yaml
-from conftest import CONFIG, merged
+from e2e_stack import CONFIG, merged
 from msgspec import json
 
 from gateway.config import load

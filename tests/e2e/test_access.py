@@ -10,9 +10,9 @@ import aiohttp
 import jwt
 import pytest
 from aiohttp import web
-from conftest import SECRET, Stack, Start
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from e2e_stack import SECRET, Stack, Start
 from e2e_tools import error_of, send_raw, serving
 from msgspec import json
 from yarl import URL

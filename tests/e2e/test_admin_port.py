@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from conftest import Stack, Start
+from e2e_stack import Stack, Start
 
 
 def free_port() -> int:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import Stack, Start
 from e2e_quota import body_of, call
+from e2e_stack import Stack, Start
 from e2e_tools import send_raw
 from msgspec import json
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Stack, Start
 from e2e_quota import accounts
+from e2e_stack import Stack, Start
 from e2e_tools import until
 from msgspec import json
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Stack, Start
 from e2e_quota import body_of, call, spent
 from e2e_sockets import begin, hear_out
+from e2e_stack import Stack, Start
 from e2e_tools import until
 from prometheus_client.parser import text_string_to_metric_families
 

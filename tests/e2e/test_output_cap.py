@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiohttp import web
-from conftest import Stack, Start
+from e2e_stack import Stack, Start
 from e2e_tools import serving
 
 

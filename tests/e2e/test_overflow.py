@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import Start
+from e2e_stack import Start
 
 TOO_LONG = {"kind": "status", "status": 400, "code": "context_length_exceeded"}
 

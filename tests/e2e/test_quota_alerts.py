@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import Stack, Start
 from e2e_quota import ROOMY, body_of, call, call_until_refused
+from e2e_stack import Stack, Start
 from e2e_tools import serving, until
 from msgspec import json
 

@@ -8,8 +8,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Start
 from e2e_quota import ROOMY, account, accounts, body_of, call, call_until_refused, reserve_of, spent
+from e2e_stack import Start
 from e2e_tools import error_of
 
 # ---------------------------------------------------------------- exact

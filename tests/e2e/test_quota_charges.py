@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import Stack, Start
 from e2e_quota import account, accounts, body_of, call, reserve_of, spent
+from e2e_stack import Stack, Start
 from e2e_tools import serving, until
 
 from gateway.core.tokens import input_bound

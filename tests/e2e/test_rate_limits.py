@@ -6,8 +6,8 @@ import asyncio
 import re
 from collections import Counter
 
-from conftest import Start
 from e2e_quota import account, body_of, call, reserve_of
+from e2e_stack import Start
 from e2e_tools import error_of
 
 

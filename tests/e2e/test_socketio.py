@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import socketio
-from conftest import Stack, Start
 from e2e_quota import account
 from e2e_sockets import OVER, Told, cancelled, check_chat, error_in, first_chunk_delay_s, start
+from e2e_stack import Stack, Start
 from msgspec import json
 
 NAMESPACE = "/ai/stream"

@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import Any
 
-from conftest import Stack, Start
 from e2e_quota import body_of, call
+from e2e_stack import Stack, Start
 from e2e_tools import error_of
 
 from gateway import __version__

@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 import websockets
-from conftest import Stack, Start
 from e2e_quota import account
 from e2e_sockets import HELLO, Told, begin, cancelled, check_chat, error_in, first_chunk_delay_s, hear, hear_out, start
+from e2e_stack import Stack, Start
 from e2e_tools import error_of, until
 from msgspec import json
 

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from upstream_kit import Handler
+from upstream_kit import Handler, Serve
 
 from gateway.upstream import Origin, Tuning, Upstream
-
-Serve = Callable[..., Awaitable[Origin]]
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from conftest import Serve
-from upstream_kit import answering, request
+from upstream_kit import Serve, answering, request
 
 from gateway.upstream import Sink, Transfer, Upstream, UpstreamFailed, fetch
 from gateway.upstream.faults import fault

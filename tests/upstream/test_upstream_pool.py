@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
-from conftest import Serve
-from upstream_kit import HELLO, PATIENT, Recorder, answering, read_request, request
+from upstream_kit import HELLO, PATIENT, Recorder, Serve, answering, read_request, request
 
 from gateway.upstream import Origin, Tuning, Upstream, UpstreamFailed, fetch
 from gateway.upstream.transfer import Transfer

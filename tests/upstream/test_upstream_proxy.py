@@ -3,8 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import Serve
-from upstream_kit import HELLO, Handler, read_request, request
+from upstream_kit import HELLO, Handler, Serve, read_request, request
 
 from gateway.upstream import Origin, Tuning, Upstream, UpstreamFailed, fetch
 from gateway.upstream.proxy import Proxies, Proxy

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from conftest import Serve
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from upstream_kit import HELLO, Recorder, answering, read_request, request
+from upstream_kit import HELLO, Recorder, Serve, answering, read_request, request
 
 from gateway.upstream import Origin, Tuning, Upstream, UpstreamFailed, fetch
 from gateway.upstream.tls import context

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import uvloop
-from conftest import Serve
-from upstream_kit import HELLO, PATIENT, Handler, Recorder, answering, read_request, request, reset
+from upstream_kit import HELLO, PATIENT, Handler, Recorder, Serve, answering, read_request, request, reset
 
 from gateway.errors import Next
 from gateway.settings import Timeouts

@@ -16,6 +16,7 @@ HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=20)
 SOMEWHERE = Origin("http", "provider.test", 80)
 
+Serve = Callable[..., Awaitable[Origin]]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
