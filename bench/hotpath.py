@@ -34,7 +34,8 @@ ANSWER = (
     b'"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":9,"total_tokens":21}}'
 )
 REPLY = (
-    b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER) + ANSWER
+    b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
+    + ANSWER
 )
 BODY = (
     b'{"model":"gpt-5.4","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user",'

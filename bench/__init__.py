@@ -1,0 +1,1 @@
+"""The benchmark that anyone can run: `make bench`. How to read it: bench/README.md."""
