@@ -38,9 +38,11 @@ from gateway.upstream import Origin, Tuning, Upstream
 from gateway.web.admin import start_admin
 from gateway.web.auth import Authenticator
 from gateway.web.door import Door
-from gateway.web.fastlane import Lane
+from gateway.web.farewell import Farewell
+from gateway.web.fastlane import Connection, Lane
 from gateway.web.handlers import Handlers
 from gateway.web.jwks import Jwks, open_jwks
+from gateway.web.patience import LAST_S
 from gateway.web.probes import Probes
 from gateway.web.protocol import Protocol
 from gateway.web.relay import OpenStreams
@@ -153,7 +155,7 @@ class Gateway:
         door = partial(Protocol, self._runner.server, self.handlers)
         if self.config.server.fast_lane:
             self._lane = Lane(self.handlers, self._max_body_bytes, door, time.monotonic)
-            self.tasks.every(1.0, "connection sweep", self._lane.tick)
+        self.tasks.every(1.0, "connection sweep", self.sweep)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._lane or door, sock=sock, backlog=1024)
 
@@ -162,17 +164,34 @@ class Gateway:
         self.draining = True
         if self._listener is not None:
             self._listener.close()
-        if self._lane is not None:
-            await self._lane.drain()
+        await self._hear_last_requests()
         ends_at = time.monotonic() + self.config.server.drain_s
-        in_flight = self.pipeline.recorder.in_flight
-        while in_flight.value and time.monotonic() < ends_at:
+        handlers = self.handlers
+        while (handlers.in_flight.value or handlers.arriving) and time.monotonic() < ends_at:
             await asyncio.sleep(0.05)
         self.pipeline.stop_all()
         await asyncio.sleep(0)
 
+    async def _hear_last_requests(self) -> None:
+        """Idle connections have LAST_S before they are closed; whatever is answered from here on is told to be the last."""
+        if self._lane is not None:
+            self._lane.draining = True
+        for connection in self._handed_over():
+            connection.answer_last()
+        ends_at = time.monotonic() + LAST_S
+        while self._connections() and time.monotonic() < ends_at:
+            await asyncio.sleep(0.02)
+        for each in self._connections():
+            each.leave_when_idle()
+
+    def _connections(self) -> list[Connection | Farewell | Protocol]:
+        """The open connections of both doors."""
+        return [*(self._lane.connections if self._lane is not None else ()), *self._handed_over()]
+
     async def stop(self) -> None:
         """Close the doors, settle, flush, close the store."""
+        if self._lane is not None:
+            self._lane.close()
         await self.sockets.close()
         await self.socketio.close()
         if self._runner is not None:
@@ -185,6 +204,19 @@ class Gateway:
         for keys in self._jwks.values():
             await keys.close()
         await self.keeper.close()
+
+    def sweep(self) -> None:
+        """Once a second: see to connections that have waited too long."""
+        if self._lane is not None:
+            self._lane.tick()
+        now = time.monotonic()
+        for connection in self._handed_over():
+            connection.tick(now)
+
+    def _handed_over(self) -> list[Protocol]:
+        """The connections of aiohttp's door."""
+        server = self._runner.server if self._runner is not None else None
+        return [c for c in server.connections if isinstance(c, Protocol)] if server is not None else []
 
     async def reload(self, config: Config) -> None:
         """Swap to a configuration that has been checked. What cannot change in a running process is said in the log."""

@@ -5,40 +5,38 @@ here, through the same handlers as aiohttp's. At the first one that is anything 
 compressed bodies, a malformed head) the connection goes to aiohttp for good, with all bytes of that request. So there is
 one behaviour and one place for every oddity; what differs is only speed.
 
-A request here is not a task: its coroutine is stepped by hand (`Steps`), and goes on in the very callback that brought the answer.
-A task costs two turns of the loop and as much time as all of our routing; aiohttp's door has them, and nothing else differs.
+A request here is not a task: its coroutine is stepped by hand (web.steps), and goes on in the very callback that brought the answer.
+aiohttp's door has tasks, and nothing else differs.
 
 Rule 1: a head is complete before anything is decided; llhttp alone says what it means. Rule 2: one request at a time; what a client
-sends ahead waits in the buffer, and reading stops when that is more than MAX_AHEAD_BYTES. Rule 3: no timer per request:
-`tick` once a second finds connections that are idle, or whose head or body does not come.
+sends ahead waits in the buffer, and reading stops when that is more than MAX_AHEAD_BYTES. Nothing is served to a client that does
+not take what it was served before. Rule 3: no timer per request: `tick` once a second finds connections that are idle, whose head or
+body does not come, or who take nothing. Rule 4: once an answer said that it is the last, no further byte is a request.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
-
-import httptools
 
 from gateway.errors import RequestTimeout
 from gateway.web.door import BODY_TIMEOUT_S, too_large
 from gateway.web.exchange import ClientGone, Flow
+from gateway.web.farewell import Farewell
 from gateway.web.handlers import Handlers
+from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, Unsent
+from gateway.web.plainhead import MAX_HEAD_BYTES, Head, may_become_plain, read_plain
 from gateway.web.relay import EVENT_STREAM
+from gateway.web.steps import Steps
 from gateway.web.surfaces import NoRoute
 
-MAX_HEAD_BYTES = 16 * 1024
 MAX_AHEAD_BYTES = 64 * 1024
-HEAD_TIMEOUT_S = 30.0
-IDLE_S = 75.0
-LAST_S = 1.0
+MAX_IN_A_ROW = 16  # requests of one client that are served before others have their turn
 HOT = frozenset({"chat", "native_chat"})  # names of handlers
-# What makes a request anything but plain. `te` and `trailer` go with chunked bodies.
-ODD = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"te", b"trailer"})
 STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\nserver: passerelle\r\n".encode() for s in HTTPStatus}
+CLOSE = b"connection: close\r\n"
 
 
 class Lane:
@@ -58,7 +56,7 @@ class Lane:
         self.now = clock()
         self.date = b""
         self.draining = False
-        self.connections: set[Connection] = set()
+        self.connections: set[Connection | Farewell] = set()
         self.tick()
 
     def __call__(self) -> Connection:
@@ -71,88 +69,23 @@ class Lane:
         for connection in list(self.connections):
             connection.tick(self.now)
 
-    async def drain(self) -> None:
-        """Take no further requests. What clients are sending at this moment is answered still: a connection that is idle has
-        LAST_S before it is closed, since its client cannot know and may just have begun."""
-        self.draining = True
-        ends_at = self.clock() + LAST_S
-        while self.connections and self.clock() < ends_at:
-            await asyncio.sleep(0.02)
+    def close(self) -> None:
+        """The gateway stops: what is still connected is cut off."""
         for connection in list(self.connections):
-            connection.leave_when_idle()
-
-
-class Head:
-    """A request head as llhttp read it. Implements the parser's callbacks."""
-
-    __slots__ = ("headers", "keep_alive", "length", "method", "odd", "url")
-
-    def __init__(self, raw: bytes) -> None:
-        """Raises httptools.HttpParserError for what is no HTTP/1 request."""
-        self.headers: dict[bytes, bytes] = {}
-        self.url = b""
-        self.odd = False
-        self.length = -1
-        parser = httptools.HttpRequestParser(self)
-        try:
-            parser.feed_data(raw)
-        except httptools.HttpParserUpgrade:
-            self.odd = True
-        self.method = parser.get_method()
-        self.keep_alive = parser.should_keep_alive()
-        if parser.get_http_version() != "1.1":
-            self.odd = True
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name in ODD:
-            self.odd = True
-        elif name == b"content-length":
-            self.length = int(value)
-        elif name in self.headers:
-            return  # the first one counts, as at aiohttp's door
-        self.headers[name] = value
-
-
-class Steps:
-    """Runs one coroutine without a task. What it awaits calls `step` when it is done: at once, or by way of the loop."""
-
-    __slots__ = ("_coroutine", "_ended")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
-        self._coroutine = coroutine
-        self._ended = ended
-
-    def step(self, waited_for: object = None) -> None:
-        """Go on until the next wait. Futures raise their own exceptions when the coroutine asks for their result."""
-        try:
-            waiting = self._coroutine.send(None)
-        except StopIteration:
-            self._ended()
-            return
-        except asyncio.CancelledError:  # the loop is being closed; handlers let nothing else out
-            self._ended()
-            return
-        if waiting is None:  # asyncio.sleep(0)
-            asyncio.get_running_loop().call_soon(self.step)
-        else:
-            waiting._asyncio_future_blocking = False
-            waiting.add_done_callback(self.step)
+            connection.transport.abort()
 
 
 class Connection(asyncio.Protocol):
     """One client connection, as long as its requests are hot. It is also the exchange (web.exchange) of the current one."""
 
-    __slots__ = ("_body_waiter", "_buffer", "_closing", "_flow", "_head", "_kept_head", "_lane", "_looping", "_needed", "_on_closed", "_paused", "_raw_head", "_reading", "_since", "kept", "method", "path", "query", "ready", "transport")  # fmt: skip
+    __slots__ = ("_arriving", "_body_waiter", "_buffer", "_closing", "_flow", "_head", "_kept_head", "_lane", "_looping", "_needed", "_on_closed", "_paused", "_raw_head", "_reading", "_since", "_unsent", "kept", "method", "path", "query", "ready", "transport")  # fmt: skip
 
     transport: asyncio.Transport
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._buffer = b""
+        self._arriving: bytearray | None = None  # a body on its way
         self._head: Head | None = None
         self._needed = 0  # bytes of body that the current request has
         self._body_waiter: asyncio.Future[bytes] | None = None
@@ -164,6 +97,7 @@ class Connection(asyncio.Protocol):
         self._on_closed: Callable[[], None] | None = None
         self._flow: Flow | None = None
         self._since = lane.now  # when the current wait for the client began
+        self._unsent = Unsent()
         self._closing = False
         self._paused = False
         self._reading = True
@@ -185,14 +119,18 @@ class Connection(asyncio.Protocol):
             self._body_waiter.set_exception(ClientGone())
 
     def data_received(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
         if self._head is None:
+            if self._buffer:
+                self._buffer += data
+            else:
+                self._buffer, self._since = data, self._lane.now
             self._next()
-        elif self.ready is None:
-            self._more_body()
-        elif len(self._buffer) > MAX_AHEAD_BYTES and self._reading:
-            self._reading = False
-            self.transport.pause_reading()
+        elif self._arriving is not None:
+            self._more_body(data)
+        else:
+            self._buffer += data
+        if len(self._buffer) > MAX_AHEAD_BYTES:
+            self._stop_reading()
 
     def eof_received(self) -> bool:
         # A half-closed client may still read its answer; aiohttp closes here too, and so do we.
@@ -207,6 +145,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         if self._flow is not None:
             self._flow.resume()
+        self._next()
 
     # ------------------------------------------------------------ requests
 
@@ -215,21 +154,38 @@ class Connection(asyncio.Protocol):
         if self._looping:
             return
         self._looping = True
-        while self._head is None and self._buffer and not self._closing:
+        turns = 0
+        while self._head is None and self._buffer and not self._closing and not self._paused:
+            if turns == MAX_IN_A_ROW:
+                asyncio.get_running_loop().call_soon(self._next)
+                break
+            turns += 1
             if not self._read_head():
                 break
         self._looping = False
+        if not self._reading and len(self._buffer) <= MAX_AHEAD_BYTES:
+            self._read_on()
+
+    def _stop_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self.transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if not self._reading and not self._closing:
+            self._reading = True
+            self.transport.resume_reading()
 
     def _read_head(self) -> bool:
         """Begin with the request at the front of the buffer; False when its head is not complete, or not for us."""
         buffer = self._buffer
         end = buffer.find(b"\r\n\r\n")
-        if end < 0 and len(buffer) <= MAX_HEAD_BYTES:
+        if end < 0 and len(buffer) <= MAX_HEAD_BYTES and may_become_plain(buffer):
             return False
         raw = buffer[: end + 4]
         head = self._kept_head
         if head is None or raw != self._raw_head:
-            head = self._parse(raw) if 0 <= end <= MAX_HEAD_BYTES else None
+            head = self._hot(raw) if 0 <= end <= MAX_HEAD_BYTES else None
             if head is None:
                 self._hand_over()
                 return False
@@ -237,22 +193,16 @@ class Connection(asyncio.Protocol):
         self._begin(head, end + 4)
         return True
 
-    def _parse(self, raw: bytes) -> Head | None:
+    def _hot(self, raw: bytes) -> Head | None:
         """The head, when it is one for us."""
-        try:
-            head = Head(raw)
-        except (httptools.HttpParserError, ValueError):
-            return None
-        if head.odd or head.method != b"POST" or head.length < 0:
-            return None
-        path, _, query = head.url.partition(b"?")
-        if b"%" in path or not path.startswith(b"/"):
+        head = read_plain(raw)
+        if head is None:
             return None
         try:
-            self.path, self.query, self.method = path.decode("ascii"), query.decode("ascii"), "POST"
-            hot = self._lane.handlers.surfaces.match("POST", self.path).route.handler in HOT
-        except (NoRoute, UnicodeDecodeError):
+            hot = self._lane.handlers.surfaces.match("POST", head.path).route.handler in HOT
+        except NoRoute:
             return None
+        self.path, self.query, self.method = head.path, head.query, "POST"
         return head if hot else None
 
     def _begin(self, head: Head, body_at: int) -> None:
@@ -263,38 +213,57 @@ class Connection(asyncio.Protocol):
             self._buffer = self._buffer[body_at + head.length :] if rest else b""
         else:
             self.ready = None
-            self._buffer = self._buffer[body_at:]
+            self._arriving, self._buffer = bytearray(self._buffer[body_at:]), b""
             self._since = self._lane.now
-        Steps(self._lane.handlers.handle(self), self._done).step()
+        Steps(self._lane.handlers.handle(self), self).step()
 
-    def _more_body(self) -> None:
-        if len(self._buffer) < self._needed:
-            if self._needed > self._lane.max_body_bytes:
-                self._buffer = b""  # refused already: what still comes is not kept
-            return
-        self.ready, self._buffer = self._buffer[: self._needed], self._buffer[self._needed :]
-        if self._body_waiter is not None and not self._body_waiter.done():
-            self._body_waiter.set_result(self.ready)
+    def _more_body(self, data: bytes) -> None:
+        """Some more of the body. While no handler asks for it, not much more than MAX_AHEAD_BYTES is read."""
+        body = self._arriving
+        assert body is not None
+        body += data
+        if len(body) >= self._needed:
+            with memoryview(body) as view:
+                self.ready, self._buffer = bytes(view[: self._needed]), bytes(view[self._needed :])
+            self._arriving = None
+            if self._body_waiter is not None and not self._body_waiter.done():
+                self._body_waiter.set_result(self.ready)
+        elif self._body_waiter is None and len(body) > MAX_AHEAD_BYTES:
+            self._stop_reading()
 
-    def _done(self) -> None:
+    def done(self) -> None:
         """The answer is given: on to the next request, or close."""
         head, whole = self._head, self.ready is not None
         self._flow = self._on_closed = None
-        self._head = self.ready = None
+        self._head = self.ready = self._arriving = None
         self._since = self._lane.now
         if self._closing or self.transport.is_closing():
             return
         if head is None or not (head.keep_alive and whole) or self._lane.draining:
-            self.transport.close()
-            return
-        if not self._reading:
-            self._reading = True
-            self.transport.resume_reading()
-        if self._buffer:
+            self._leave(whole)
+        elif self._buffer or not self._reading:
             self._next()
+
+    def failed(self) -> None:
+        """Nobody knows what became of this request: what was answered, if anything, must not look complete."""
+        self._head = self.ready = None
+        self._closing = True
+        self.transport.abort()
+
+    def _leave(self, whole: bool) -> None:
+        """Close; a client that is still sending has time to read why."""
+        silent, self._buffer = whole and not self._buffer and self._reading, b""
+        self._read_on()
+        self._closing = True
+        if silent:
+            self.transport.close()
+        else:
+            self._lane.connections.discard(self)
+            Farewell(self._lane.connections, self.transport, self._lane.now)
 
     def _hand_over(self) -> None:
         """aiohttp takes this connection from here, with the bytes of the request that is not for us."""
+        self._read_on()
         self._lane.connections.discard(self)
         protocol = self._lane.aiohttp()
         data, self._buffer = self._buffer, b""
@@ -306,9 +275,13 @@ class Connection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Close what has waited too long; the answer says so where a request was begun."""
-        if self._head is None:
-            limit = HEAD_TIMEOUT_S if self._buffer else IDLE_S
-            if now - self._since > limit:
+        unsent = self.transport.get_write_buffer_size()
+        if self._unsent.stuck(unsent, now):
+            self.transport.abort()
+        elif self._head is None:
+            if unsent:
+                self._since = now  # still busy with its answer
+            elif now - self._since > (HEAD_TIMEOUT_S if self._buffer else IDLE_S):
                 self._closing = True
                 self.transport.close()
         elif self._body_waiter is not None and not self._body_waiter.done() and now - self._since > BODY_TIMEOUT_S:
@@ -317,6 +290,7 @@ class Connection(asyncio.Protocol):
 
     def leave_when_idle(self) -> None:
         if self._head is None:
+            self._closing = True
             self.transport.close()
 
     # ------------------------------------------------------------ the exchange
@@ -331,6 +305,8 @@ class Connection(asyncio.Protocol):
             raise too_large(self._lane.max_body_bytes)
         if self.ready is None:
             self._body_waiter = asyncio.get_running_loop().create_future()
+            self._since = self._lane.now
+            self._read_on()
             try:
                 return await self._body_waiter
             finally:
@@ -338,23 +314,30 @@ class Connection(asyncio.Protocol):
         return self.ready
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        if not self._closing:
+            self.transport.write(
+                b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+                % (STATUS[status], self._lane.date, headers, self._last(), len(body), body)
+            )
+
+    def _last(self) -> bytes:
+        """The header that says so, when the connection closes after this answer."""
         head = self._head
-        assert head is not None
-        last = (
-            b"" if head.keep_alive and self.ready is not None and not self._lane.draining else b"connection: close\r\n"
-        )
-        self.transport.write(
-            b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (STATUS[status], self._lane.date, headers, last, len(body), body)
-        )
+        if head is not None and head.keep_alive and self.ready is not None and not self._lane.draining:
+            return b""
+        return CLOSE
 
     def begin(self, status: int, headers: bytes) -> None:
-        self.transport.write(b"%b%b%btransfer-encoding: chunked\r\n\r\n" % (STATUS[status], self._lane.date, headers))
+        if not self._closing:
+            self.transport.write(
+                b"%b%b%b%btransfer-encoding: chunked\r\n\r\n" % (STATUS[status], self._lane.date, headers, self._last())
+            )
 
     def begin_events(self, headers: bytes) -> None:
         self.begin(200, EVENT_STREAM + headers)
 
     def write(self, data: bytes) -> None:
-        if not self._closing:
+        if data and not self._closing:  # an empty chunk would be the end
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def end(self) -> None:

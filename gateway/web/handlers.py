@@ -79,6 +79,7 @@ class Handlers:
         self.headers = Headers()
         self.streams = streams
         self.in_flight = pipeline.recorder.in_flight
+        self.arriving = 0  # requests whose bodies are on their way: not calls yet, but not to be dropped either
         self._max_in_flight = max_in_flight
         self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
         self._repairing = OpenAIChat(repair_history=True)
@@ -189,7 +190,7 @@ class Handlers:
         if self.in_flight.value >= self._max_in_flight:
             raise Overloaded("The gateway is at its limit of calls in flight. Try again in a second.", retry_after_s=1)
         terms = kept.terms
-        body = exchange.ready if exchange.ready is not None else await exchange.body()
+        body = exchange.ready if exchange.ready is not None else await self._body(exchange)
         peek = terms.dialect.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
         outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
@@ -198,6 +199,13 @@ class Handlers:
             await Run(self.pipeline, call, outlet).run()
         finally:
             self.in_flight.value -= 1
+
+    async def _body(self, exchange: Exchange) -> bytes:
+        self.arriving += 1
+        try:
+            return await exchange.body()
+        finally:
+            self.arriving -= 1
 
     async def run(self, call: Call, outlet: Outlet) -> None:
         """Answer a call that was made on a socket."""

@@ -13,15 +13,15 @@ from aiohttp.http_exceptions import LineTooLong
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.web.door import refuse
 from gateway.web.handlers import Handlers
+from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, Unsent
 
 MAX_LINE_BYTES = 16 * 1024
-KEEP_ALIVE_S = 75
 
 
 class Protocol(web.RequestHandler):
-    """One connection of aiohttp's door."""
+    """One connection of aiohttp's door. It closes when aiohttp would, and where aiohttp would wait for ever (`tick`)."""
 
-    __slots__ = ("_handlers",)
+    __slots__ = ("_began_at", "_begun", "_handlers", "_last", "_unsent")
 
     def __init__(self, server: web.Server, handlers: Handlers) -> None:
         super().__init__(
@@ -30,10 +30,59 @@ class Protocol(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # the handlers write our own
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_LINE_BYTES,
-            keepalive_timeout=KEEP_ALIVE_S,
+            keepalive_timeout=IDLE_S,
             auto_decompress=False,  # the exchange does it, within its cap
         )
         self._handlers = handlers
+        self._unsent = Unsent()
+        self._begun = False  # a head that is not complete yet
+        self._began_at: float | None = None  # when `tick` first saw it
+        self._last = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._begun = self._idle or not self._request_count
+        if not self._begun:
+            self._began_at = None
+
+    @property
+    def _idle(self) -> bool:
+        """Whether aiohttp waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """As aiohttp, but the answer is the last one when the gateway stops, and when its request was not read to the end:
+        what still comes is thrown away (aiohttp's lingering), and is no request."""
+        unread = not request.content.is_eof()
+        if unread or self._last:
+            resp.force_close()
+        finished = await super().finish_response(request, resp, start_time)
+        if unread and self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
+        return finished
+
+    def answer_last(self) -> None:
+        """The gateway stops: the next answer is the last one."""
+        self._last = True
+
+    def leave_when_idle(self) -> None:
+        """Close now if nothing is going on here, else after the answer."""
+        self._last = True
+        if self._idle:
+            self.close()
+
+    def tick(self, now: float) -> None:
+        """Once a second: close what does not come to the end of its head, or takes nothing."""
+        if self.transport is None:
+            return
+        if self._unsent.stuck(self.transport.get_write_buffer_size(), now):
+            self.transport.abort()
+        elif self._begun and self._began_at is None:
+            self._began_at = now
+        elif self._began_at is not None and now - self._began_at > HEAD_TIMEOUT_S:
+            self.force_close()
 
     def handle_error(
         self,
