@@ -14,7 +14,7 @@ import contextvars
 from collections.abc import Callable, Generator, Mapping
 from typing import Protocol
 
-from gateway.call import Outlet, Result, Trail
+from gateway.call import LEFT, Outlet, Result, Trail
 from gateway.errors import Fault, Next
 from gateway.types import BadReply, Passthrough, Reply, Vendor
 
@@ -177,6 +177,11 @@ class WholeAnswer(Attempt):
             self._outlet.reply(self._trail, self._reply)
         else:
             self._outlet.raw_answer(self._trail, self._answer)
+
+    def _conclude(self, fault: Fault | None) -> None:
+        if fault is not None and fault.kind in LEFT and self.status == 200:
+            self.report.output_bytes = self._size  # the vendor had written it all when the first byte came
+        super()._conclude(fault)
 
     def _whole(self, body: bytes) -> None:
         try:

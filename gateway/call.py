@@ -16,6 +16,10 @@ from gateway.settings import Tenant
 from gateway.types import ClientHalf, Event, Notes, Peek, Reply, Request, Usage
 
 MAX_SESSION_CHARS = 200
+LEFT = (
+    "gone",
+    "deadline",
+)  # kinds of faults that are the client's own endings: the provider was at work for it all the same
 
 
 class Terms(Struct, kw_only=True, frozen=True):
@@ -107,6 +111,7 @@ class Trail(Struct):
     usage: Usage | None = None
     total_tokens: int = 0
     estimated: bool = False
+    suspect: bool = False
     status: int = 0
     outcome: str = ""
     error: str = ""

@@ -22,14 +22,12 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.attempt import Attempt, WholeAnswer
-from gateway.call import Call, Outlet, Result, Step, Trail
+from gateway.bill import Bill
+from gateway.call import Call, Outlet, Result, Step
 from gateway.core import retry
-from gateway.core.charge import charge, reservation
 from gateway.core.ledger_views import Refused
-from gateway.core.tokens import input_bound
 from gateway.core.verdict import Skip, SkipKind, interrupted, nobody_left, refused
-from gateway.core.wallet import Hold
-from gateway.deployment import Closed, Deployment
+from gateway.deployment import Closed
 from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
 from gateway.outgoing import prepare
 from gateway.recorder import Recorder
@@ -70,22 +68,28 @@ class Pipeline:
             attempt.stop(STOPPING)
 
 
-class Run:
+class Run(Bill):
     """One call on its way. Lives as long as the call."""
 
-    __slots__ = ("_admitted", "_bound", "_call", "_credential", "_faults", "_hold", "_left", "_outlet", "_overflowed", "_p", "_routes", "_skips", "_ticket", "_trail", "_used", "_want")  # fmt: skip
+    __slots__ = (
+        "_admitted",
+        "_credential",
+        "_faults",
+        "_left",
+        "_outlet",
+        "_overflowed",
+        "_p",
+        "_routes",
+        "_skips",
+        "_ticket",
+    )
 
     def __init__(self, pipeline: Pipeline, call: Call, outlet: Outlet) -> None:
+        super().__init__(pipeline.keeper, pipeline.recorder, call)
         self._p = pipeline
-        self._call = call
         self._outlet = outlet
         self._routes = pipeline.routes
-        self._trail = Trail(stream=call.peek.stream)
-        self._hold: Hold | None = None
         self._admitted = False
-        self._bound = 0  # upper bound of the input, in tokens
-        self._want = 0  # what is reserved: the bound and the output cap
-        self._used: dict[str, int] | None = None  # scope -> tokens, once an attempt that failed has used some
         self._faults: list[Fault] = []
         self._skips: list[Skip] = []
         self._left: tuple[str, str] | None = None  # the provider that failed last, and how
@@ -184,16 +188,6 @@ class Run:
 
     # ------------------------------------------------------------ room
 
-    def _take(self, choice: Choice) -> bool:
-        """Hold tokens for this candidate from what is in hand; False: it may still be had by waiting."""
-        keeper = self._p.keeper
-        if self._hold is not None:
-            return keeper.add(self._hold, choice.deployment.scopes(self._call.terms.tenant))
-        scopes = choice.deployment.call_scopes(self._call.terms.tenant)
-        self._size(choice, scopes)
-        self._hold = keeper.try_hold(scopes, self._want)
-        return self._hold is not None
-
     async def _wait_for_room(self, choice: Choice) -> bool:
         """As _take, waiting for leases and for calls in flight. False: the provider's own quota has no room; skip it.
 
@@ -213,16 +207,6 @@ class Run:
             self._skip(choice, kind, f"quota of {refusal.scope} {refusal.reason}", wait_s)
             return False
         return True
-
-    def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
-        """How many tokens to hold; a cap of our own when the client gave none and room is short."""
-        peek, trail = self._call.peek, self._trail
-        self._bound = input_bound(self._call.body)
-        if peek.max_tokens is not None:
-            self._want = self._bound + peek.max_tokens * peek.n
-        else:
-            room = self._p.keeper.room(scopes)
-            self._want, trail.clamped = reservation(self._bound, peek.n, choice.abilities.max_output, room)
 
     def _admit(self) -> None:
         terms = self._call.terms
@@ -317,10 +301,7 @@ class Run:
     def _succeed(self, choice: Choice, sink: Attempt, result: Result) -> None:
         trail = self._trail
         trail.usage, trail.status, trail.outcome = result.usage, 200, "ok"
-        total, trail.estimated = self._total(choice, result)
-        trail.total_tokens += total
-        if self._used is not None:
-            self._spend(choice.deployment, total)
+        self._charge_answer(choice, result)
         if self._call.session:
             self._routes.remember(self._call, choice)
         if isinstance(sink, WholeAnswer):
@@ -331,7 +312,7 @@ class Run:
     def _break_off(self, fault: Fault, result: Result) -> None:
         """After the first content: the client is told that its answer is cut, unless it left by itself."""
         trail = self._trail
-        trail.usage, trail.status, trail.estimated = result.usage, 200, result.usage is None
+        trail.usage, trail.status = result.usage, 200
         if fault.kind == "gone":
             trail.outcome = "client_gone"
             return
@@ -339,47 +320,6 @@ class Run:
         error.identify(self._call.id)
         trail.outcome, trail.error = "interrupted", error.code or ""
         self._outlet.broken(error)
-
-    def _charge_failed(self, choice: Choice, result: Result) -> None:
-        """A provider that failed after it worked is paid: what it reported, or what was seen of it."""
-        gone = result.fault is not None and result.fault.kind == "gone" and result.sent
-        if result.usage is None and not result.output_bytes and not gone:
-            return
-        if self._used is None:
-            self._used = {}
-        total, self._trail.estimated = self._total(choice, result)
-        self._trail.total_tokens += total
-        self._spend(choice.deployment, total)
-
-    def _total(self, choice: Choice, result: Result) -> tuple[int, bool]:
-        """Tokens used, and whether that is an estimate because the vendor's figure is missing or absurd."""
-        tokens, estimated, suspect = charge(
-            result.usage,
-            input_bound=self._bound,
-            output_bytes=result.output_bytes,
-            held=self._want,
-            abilities=choice.abilities,
-            interrupted=result.fault is not None,
-        )
-        if suspect:
-            self._p.recorder.suspect(self._call, choice.deployment.name, result.usage)
-        return tokens, estimated
-
-    def _spend(self, deployment: Deployment, total: int) -> None:
-        assert self._used is not None
-        for scope in deployment.call_scopes(self._call.terms.tenant):
-            self._used[scope] = self._used.get(scope, 0) + total
-
-    def _drop(self, deployment: Deployment) -> None:
-        """Give back what is held for a provider that does not answer; what it used stays charged."""
-        if self._hold is None:
-            return
-        scopes, used = deployment.scopes(self._call.terms.tenant), 0
-        if self._used is None:
-            self._used = {}
-        for scope in scopes:
-            used = self._used.pop(scope, 0)
-        self._p.keeper.drop(self._hold, scopes, used=used)
 
     def _refuse(self, error: GatewayError) -> None:
         error.identify(self._call.id)
@@ -390,11 +330,7 @@ class Run:
         self._outlet.fail(trail, error)
 
     def _settle(self) -> None:
-        trail = self._trail
-        if self._hold is not None:
-            # One figure for all accounts, unless several providers were paid.
-            used = trail.total_tokens if self._used is None else self._used
-            self._p.keeper.settle(self._hold, used, estimated=trail.estimated)
+        self._pay()
         if self._admitted:
-            self._call.terms.limits.done(self._want, trail.total_tokens)
-        self._p.recorder.call(self._routes, self._call, trail)
+            self._call.terms.limits.done(self._want, self._trail.total_tokens)
+        self._p.recorder.call(self._routes, self._call, self._trail)
