@@ -1,5 +1,6 @@
 # make run     a running gateway with simulated providers, two minutes after cloning
 # make test    every test, with all that they need
+# make bench   what the gateway costs, against nginx and a bare aiohttp proxy (BENCH=--quick, PEERS=1: bench/README.md)
 # make check   formatting, lint, types and the fast tests
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP_RUN := $(VENV)/.run-installed
 STAMP_TEST := $(VENV)/.test-installed
 
-.PHONY: run test check lock generate clean
+.PHONY: run test check bench lock generate clean
 
 run: $(STAMP_RUN)
 	$(BIN)/gateway demo
@@ -24,6 +25,10 @@ check: $(STAMP_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -p no:cacheprovider tests/core tests/dialects tests/config tests/test_house.py tests/test_docs.py tests/test_packaging.py
+
+bench: $(STAMP_RUN)
+	bench/system-packages
+	$(BIN)/python -m bench.run $(BENCH)
 
 $(BIN)/python:
 	scripts/make-venv $(PYTHON) $(VENV)

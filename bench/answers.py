@@ -7,6 +7,7 @@ the monotonic clock, which is the same for all processes of a machine). It has a
 from __future__ import annotations
 
 import re
+from random import Random
 from typing import Literal
 
 from msgspec import Struct, json
@@ -21,6 +22,8 @@ WANTED = re.compile(rb"Stream (\d+) chunks at (\d+)/s")
 
 _SYSTEM = "You are a helpful assistant."
 _QUESTION = "Say hello to the world, please, in one short sentence."
+_LETTERS = "eeeeaaaiioottnnssrrllddcumphgfbvyw"
+_AFTER_WORDS = (*(" ",) * 12, ", ", ". ", "\n", ' "')
 _HELLO = "Hello there, how can I help you today?"
 
 JSON_ANSWERS: dict[Dialect, str] = {
@@ -104,8 +107,17 @@ STREAMS: dict[Dialect, Frames] = {
 
 def json_body(dialect: Dialect, padding_bytes: int = 0) -> bytes:
     """A chat completion that ends at a provider of `dialect`, in OpenAI's shape, which all clients here speak."""
-    question = _QUESTION + " word" * (padding_bytes // 5)
-    return _body(dialect, question, stream=False)
+    return _body(dialect, _QUESTION + prose(padding_bytes), stream=False)
+
+
+def prose(length: int) -> str:
+    """Always the same text of words and lines: searching what repeats itself is quicker or slower than searching what people write."""
+    chosen = Random(7)
+    words: list[str] = []
+    while length > 0:
+        words.append("".join(chosen.choices(_LETTERS, k=chosen.randint(1, 10))) + chosen.choice(_AFTER_WORDS))
+        length -= len(words[-1])
+    return "".join(words)
 
 
 def stream_body(dialect: Dialect, chunks: int, per_s: int) -> bytes:

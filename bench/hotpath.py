@@ -3,7 +3,7 @@
     python -m bench.hotpath            microseconds per call, and calls of Python functions per call
     python -m bench.hotpath profile    where they go (cProfile, sorted by own time)
 
-Everything is on: JWT, SQLite quotas, breaker, metrics, access log. Only transports are replaced by in-memory ones.
+Everything is on: JWT, SQLite quotas, rate limits, breaker, metrics, access log. Only transports are replaced by in-memory ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import uvloop
 
+from bench.answers import JSON_ANSWERS, json_body
+from bench.systems import write_config
 from gateway.app import Gateway
 from gateway.config import load
 from gateway.logs import LogWriter
@@ -28,26 +30,10 @@ from gateway.upstream.connection import Connection as UpstreamConnection
 from gateway.web.auth import mint
 from gateway.web.fastlane import Connection, Lane
 
-ANSWER = (
-    b'{"id":"chatcmpl-1","object":"chat.completion","created":1795402672,"model":"gpt-5.4","choices":[{"index":0,"message":'
-    b'{"role":"assistant","content":"Hello there, how can I help you today?","refusal":null},"logprobs":null,'
-    b'"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":9,"total_tokens":21}}'
-)
-REPLY = (
-    b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
-    + ANSWER
-)
-BODY = (
-    b'{"model":"gpt-5.4","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user",'
-    b'"content":"Say hello to the world, please, in one short sentence."}],"max_tokens":100}'
-)
-CONFIG = """
-auth: {{jwt: [{{algorithm: HS256, secret: "0123456789012345678901234567890123456789"}}]}}
-store: {{url: "sqlite:///{folder}/quota.db"}}
-providers:
-  openai: {{type: openai, api_key: sk-x, base_url: "http://127.0.0.1:9/v1", default_model: gpt-5.4, quota: {{daily_tokens: 100000000000}}}}
-tenants: {{acme: {{quota: {{daily_tokens: 100000000000, monthly_tokens: 1000000000000}}}}}}
-"""
+ANSWER = JSON_ANSWERS["openai"].encode()
+REPLY = b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+BODY = json_body("openai")
+NOBODY = 9  # the port of the upstream that is never dialled
 
 
 class MemoryTransport(asyncio.Transport):
@@ -87,7 +73,12 @@ class Bench:
         deployment = gateway.pipeline.routes.deployments["openai"]
         pool = gateway.upstream._open_pool(deployment.origin)
         upstream = UpstreamConnection(pool)
-        upstream.connection_made(MemoryTransport(lambda data: loop.call_soon(upstream.data_received, REPLY) and None))
+        reply = REPLY % (len(ANSWER), ANSWER)
+
+        def answer(data: bytes) -> None:
+            loop.call_soon(upstream.data_received, reply)
+
+        upstream.connection_made(MemoryTransport(answer))
         pool.give_back(upstream)
         lane = Lane(gateway.handlers, 1 << 20, lambda: asyncio.Protocol(), time.monotonic)
         self.connection = Connection(lane)
@@ -108,8 +99,7 @@ class Bench:
 
 async def main(mode: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "gateway.yaml"
-        path.write_text(CONFIG.format(folder=folder))
+        path = write_config(Path(folder) / "gateway", NOBODY)
         gateway = Gateway(load(str(path), {}).config, {}, LogWriter(io.BytesIO()), Registry())
         await gateway.keeper.start()
         bench = Bench(gateway)
@@ -126,7 +116,7 @@ async def main(mode: str) -> None:
 
 
 async def report(bench: Bench) -> None:
-    """Five rounds; the fastest is nearest to what the work costs."""
+    """Eight rounds; the fastest is nearest to what the work costs."""
     rounds = []
     for _ in range(8):
         began = time.process_time()

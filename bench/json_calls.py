@@ -59,11 +59,12 @@ def _rounds(
     for number in range(effort.rounds):
         say(f"JSON, {connections} connections, {padding or 'small'} bytes, round {number + 1} of {effort.rounds}")
         for contestant in contestants:
-            samples[contestant.name].append(_turn(bench, contestant, connections, padding, effort.seconds))
+            samples[contestant.name].append(turn(bench, contestant, connections, padding, effort.seconds))
     return samples
 
 
-def _turn(bench: Bench, contestant: Contestant, connections: int, padding: int, seconds: float) -> Sample:
+def turn(bench: Bench, contestant: Contestant, connections: int, padding: int, seconds: float) -> Sample:
+    """One load on one contestant, and what it used meanwhile."""
     program = contestant.system.program
     target = _target(bench, contestant, padding)
     before_s = program.cpu_s()
@@ -100,5 +101,6 @@ def _target(bench: Bench, contestant: Contestant, padding: int = 0) -> Target:
 
 def _body(folder: Path, dialect: Dialect, padding: int) -> Path:
     path = folder / f"{dialect}-{padding}.json"
-    path.write_bytes(json_body(dialect, padding))
+    if not path.exists():
+        path.write_bytes(json_body(dialect, padding))
     return path
