@@ -132,11 +132,13 @@ class Attempt:
             self._finish(fault)
 
     def abandon(self) -> Result:
-        """The waiting task was cancelled: stop the transfer and tell what is known of it, as for a client that left."""
-        self.ended = True
-        if self.transfer is not None:
-            self.transfer.cancel()
-        self._conclude(GONE)
+        """The waiting task was cancelled: stop the transfer and tell what is known of it, as for a client that left.
+        An attempt that came to its end in the same moment ended as it did."""
+        if not self.ended:
+            self.ended = True
+            if self.transfer is not None:
+                self.transfer.cancel()
+            self._conclude(GONE)
         return self.report
 
     def _whole(self, body: bytes) -> None:

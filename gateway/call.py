@@ -6,6 +6,7 @@ considered, skipped or failed. The access log, the metrics, the answer's headers
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -76,10 +77,10 @@ class Call(Struct):
             self.parsed = self.terms.dialect.read_request(self.body)
         return self.parsed
 
-    @property
-    def deadline_at(self) -> float | None:
+    def left_s(self, now: float) -> float:
+        """Seconds until the client's own deadline; endless when it set none."""
         timeout_s = self.terms.timeout_s
-        return None if timeout_s is None else self.received_at + timeout_s
+        return inf if timeout_s is None else self.received_at + timeout_s - now
 
 
 class Step(Struct):

@@ -35,6 +35,7 @@ FaultKind = Literal[
     "truncated",  # a stream without its end
     "gone",  # the client left
     "deadline",  # the call's own deadline passed
+    "stopping",  # the gateway is being stopped
 ]
 
 

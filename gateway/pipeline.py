@@ -27,7 +27,7 @@ from gateway.call import Call, Outlet, Result, Step
 from gateway.core import retry
 from gateway.core.ledger_views import Refused
 from gateway.core.verdict import Skip, SkipKind, interrupted, nobody_left, refused
-from gateway.deployment import Closed
+from gateway.deployment import Closed, Deployment
 from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
 from gateway.outgoing import prepare
 from gateway.recorder import Recorder
@@ -39,7 +39,8 @@ from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest
 
 DEADLINE = Fault(kind="deadline", next=Next.STOP)
-STOPPING = Fault(kind="reset", next=Next.STOP, safe_message="The gateway is shutting down.")
+STOPPING = Fault(kind="stopping", next=Next.STOP, safe_message="The gateway is shutting down.", retry_after_s=1.0)
+WAIT_S = 0.3  # for room that calls in flight hold
 
 
 class Pipeline:
@@ -61,9 +62,11 @@ class Pipeline:
         self.clock = clock
         self.wall = wall
         self.live: set[Attempt] = set()
+        self.stopped = False
 
     def stop_all(self) -> None:
-        """The drain is over: end what still runs with an error the client can see."""
+        """The drain is over: end what still runs with an error the client can see, and begin nothing more."""
+        self.stopped = True
         for attempt in list(self.live):
             attempt.stop(STOPPING)
 
@@ -82,6 +85,7 @@ class Run(Bill):
         "_routes",
         "_skips",
         "_ticket",
+        "_timer",
     )
 
     def __init__(self, pipeline: Pipeline, call: Call, outlet: Outlet) -> None:
@@ -95,6 +99,7 @@ class Run(Bill):
         self._left: tuple[str, str] | None = None  # the provider that failed last, and how
         self._overflowed: int | None = None  # the context, in tokens, that the request did not fit into
         self._ticket = self._credential = 0
+        self._timer: asyncio.TimerHandle | None = None  # of the client's own deadline
 
     async def run(self) -> None:
         try:
@@ -105,7 +110,7 @@ class Run(Bill):
             kind = InvalidJson if bad.code == "invalid_json" else InvalidRequest
             self._refuse(kind(bad.message, param=bad.param, code=bad.code))
         except asyncio.CancelledError:
-            self._trail.outcome = self._trail.outcome or "cancelled"
+            self._trail.outcome, self._trail.status = self._trail.outcome or "cancelled", self._trail.status or 499
             raise
         except Exception as bug:  # border: a bug of ours must not take the connection down or leave a hold
             self._p.recorder.bug(self._call.id, bug)
@@ -134,7 +139,7 @@ class Run(Bill):
                 again.append((choice, pause_s))
         for choice, pause_s in again:
             if trail.attempts < limit and choice.deployment.budget.allow(self._p.clock()):
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(min(pause_s, self._call.left_s(self._p.clock())))
                 await self._try(choice)
                 if trail.outcome:
                     return
@@ -158,12 +163,17 @@ class Run(Bill):
         """Try one candidate unless something speaks against it: its fault, or None. `trail.outcome` says when all is over."""
         deployment = choice.deployment
         now = self._p.clock()
+        if (self._trail.steps or self._call.terms.timeout_s is not None) and self._is_over(now):
+            return None
         if deployment.breaker.state(now) == "open":
             closed = deployment.closed(now)
             self._skip(choice, closed.kind, closed.reason, closed.wait_s)
             return None
-        if not self._take(choice) and not await self._wait_for_room(choice):
-            return None
+        if not self._take(choice):
+            has_room = await self._wait_for_room(choice)
+            now = self._p.clock()
+            if not has_room or self._is_over(now):
+                return None
         if not self._admitted:
             self._admit()
         sink = self._send(choice, now)
@@ -175,12 +185,29 @@ class Run(Bill):
             result = sink.abandon()
             if not self._outlet.gone:
                 deployment.breaker.neutral(self._ticket, self._p.clock())  # we are being stopped: nobody is to blame
+                self._charge_failed(choice, result)
                 raise
             # The door cancels us when its client leaves: an ending like any other.
         finally:
             self._outlet.on_gone(None)
             self._p.live.discard(sink)
+            if self._timer is not None:
+                self._timer.cancel()  # or the call would be kept until its deadline
         return self._judge(choice, sink, result, now)
+
+    def _is_over(self, now: float) -> bool:
+        """After a pause or a wait: whether the client left meanwhile. Raises when its time is up, or ours."""
+        if self._outlet.gone:
+            self._trail.outcome, self._trail.status = "client_gone", 499
+            return True
+        if self._p.stopped:
+            raise self._ended_by(STOPPING)
+        if self._call.left_s(now) <= 0:
+            raise self._ended_by(DEADLINE)
+        return False
+
+    def _ended_by(self, fault: Fault) -> GatewayError:
+        return nobody_left([fault], [], self._call.peek.model, self._trail.public())
 
     def _skip(self, choice: Choice, kind: SkipKind, reason: str, wait_s: float | None) -> None:
         self._skips.append(Skip(kind, wait_s))
@@ -191,15 +218,19 @@ class Run(Bill):
     async def _wait_for_room(self, choice: Choice) -> bool:
         """As _take, waiting for leases and for calls in flight. False: the provider's own quota has no room; skip it.
 
-        The waiting is a task of its own: a call need not run inside one. Raises when the tenant's quota has no room.
+        No task stands in between: a hold that came in the moment of a cancellation would be lost in it.
+        Raises when the tenant's quota has no room.
         """
-        keeper, deployment, tenant = self._p.keeper, choice.deployment, self._call.terms.tenant
+        deployment, tenant = choice.deployment, self._call.terms.tenant
+        wait_s = min(WAIT_S, max(0.0, self._call.left_s(self._p.clock())))
         try:
             if self._hold is not None:
-                await asyncio.ensure_future(keeper.add_wait(self._hold, deployment.scopes(tenant)))
+                await self._keeper.add_wait(self._hold, deployment.scopes(tenant), wait_s)
             else:
-                self._hold = await asyncio.ensure_future(keeper.hold(deployment.call_scopes(tenant), self._want))
+                self._hold = await self._keeper.hold(deployment.call_scopes(tenant), self._want, wait_s)
         except Refused as refusal:
+            if refusal.reason == "reserved" and self._is_over(self._p.clock()):
+                return False
             if "provider:" not in refusal.scope or refusal.reason == "unavailable":
                 raise refused(refusal, self._p.wall()) from None
             wait_s = max(0.0, refusal.reset_at - self._p.wall())
@@ -240,7 +271,7 @@ class Run(Bill):
             p.recorder.fallback(*self._left, deployment.name)
         self._left = None
         if isinstance(sink, Stream) and deployment.breaker.state(now) != "closed":
-            sink.on_commit = partial(deployment.breaker.success, self._ticket, now)
+            sink.on_commit = partial(self._probe_passed, deployment, now)
         trail.attempts += 1
         trail.provider, trail.model = deployment.name, choice.model  # what a stream's headers will say
         deployment.budget.note_call(now)
@@ -252,9 +283,13 @@ class Run(Bill):
         sink.transfer = p.upstream.send(request, sink)
         self._outlet.on_gone(sink.client_left)
         if call.terms.timeout_s is not None:
-            left = max(0.0, (call.deadline_at or 0.0) - now)
-            asyncio.get_running_loop().call_later(left, sink.stop, DEADLINE)  # after its end an attempt ignores it
+            self._timer = asyncio.get_running_loop().call_later(call.left_s(now), sink.stop, DEADLINE)
         return sink
+
+    def _probe_passed(self, deployment: Deployment, now: float) -> None:
+        """A probe's stream has begun: the breaker closes, and what becomes of the stream is reported as of any other."""
+        deployment.breaker.success(self._ticket, now)
+        self._ticket = deployment.breaker.admit(now) or 0
 
     # ------------------------------------------------------------ what came of it
 
@@ -292,7 +327,7 @@ class Run(Bill):
         if fault.kind == "context_overflow":
             self._overflowed = choice.abilities.context or 0
         if fault.next is Next.STOP:
-            raise nobody_left([fault], [], self._call.peek.model, self._trail.public())
+            raise self._ended_by(fault)
         trail.provider = trail.model = ""
         self._drop(deployment)
         self._left = (deployment.name, fault.kind)
@@ -327,7 +362,10 @@ class Run(Bill):
         trail.status, trail.error = error.status, error.code or ""
         trail.outcome = "error" if error.status >= 500 else "refused"
         trail.notes = trail.notes or Notes()
-        self._outlet.fail(trail, error)
+        if trail.first_content_at:
+            self._outlet.broken(error)  # the answer has begun, and can only be cut
+        else:
+            self._outlet.fail(trail, error)
 
     def _settle(self) -> None:
         self._pay()

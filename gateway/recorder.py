@@ -17,6 +17,12 @@ from gateway.telemetry import Registry, Series
 from gateway.types import Usage
 
 MAX_SERIES = 20_000
+NOT_THE_PROVIDERS = (
+    "gone",
+    "bad_request",
+    "deadline",
+    "stopping",
+)  # kinds of faults that say nothing about the provider
 SeriesKey = tuple[
     str, str, str, str, str, int, bool
 ]  # surface, tenant, model, provider, upstream model, status, stream
@@ -99,16 +105,16 @@ class Recorder:
     def fault(self, call: Call, step: Step, fault: Fault) -> None:
         """One attempt failed: for the operator, with what must not reach the client."""
         self.registry.count("gateway_upstream_attempts_total", step.provider, fault.kind)
-        tally = self.tally(step.provider)
-        if fault.kind not in ("gone", "bad_request", "deadline"):
+        ours = fault.kind in NOT_THE_PROVIDERS
+        if not ours:
+            tally = self.tally(step.provider)
             tally.requests += 1
             tally.errors += 1
             mine = self.tally(step.provider, call.terms.tenant)
             mine.requests += 1
             mine.errors += 1
-        level = "info" if fault.kind in ("gone", "bad_request", "deadline") else "warning"
         self.log.event(
-            level,
+            "info" if ours else "warning",
             "attempt_failed",
             request_id=call.id,
             provider=step.provider,

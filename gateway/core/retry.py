@@ -99,6 +99,9 @@ EFFECT: dict[FaultKind, Effect] = {
         errors.DeadlineExceeded,
         "The call's own deadline passed before an answer was there. Allow more time (x-gateway-timeout-ms), or ask for less.",
     ),
+    "stopping": Effect(
+        "neutral", errors.Overloaded, "The gateway is shutting down. Try again at once: another one will answer."
+    ),
 }
 
 # Of the same wait for the vendor: more than this and the next candidate is the better answer.

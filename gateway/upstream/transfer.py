@@ -116,11 +116,16 @@ class Transfer:
             self.fail(self._waiting_for, f"{what} within {self._limit_s:g} s")
 
     def finish(self) -> None:
-        """The answer is whole."""
-        sink = self.sink
+        """The answer is whole. A sink that raises hears a fault: it must not wait for an end that nobody else will tell."""
+        sink, heard = self.sink, False
         self._worker = None  # it is already free for others
         self._leave()
-        sink.on_end()
+        try:
+            sink.on_end()
+            heard = True
+        finally:
+            if not heard:
+                sink.on_fault(fault("bad_reply", f"{self.request.origin.host_port}: its answer could not be taken in"))
 
     def fail(self, kind: FaultKind, why: str) -> None:
         """The exchange broke; its connection or dial is dropped. After the end it does nothing."""

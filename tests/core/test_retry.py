@@ -26,7 +26,7 @@ def test_every_kind_of_fault_has_its_row():
             "failure",
             "connect reset first_byte_timeout idle_timeout total_timeout server_error overloaded bad_reply empty error_event truncated",
         ),
-        ("neutral", "rate_limited quota_exhausted auth gone deadline"),
+        ("neutral", "rate_limited quota_exhausted auth gone deadline stopping"),
         ("healthy", "bad_request context_overflow model_missing"),
     ],
 )
