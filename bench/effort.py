@@ -23,4 +23,4 @@ class Effort(Struct, frozen=True):
 
 
 QUICK = Effort("quick", 2, 1, 1, 1, (100, 500), 0.5, 1.0, 3)
-FULL = Effort("full", 5, 2, 2, 3, (100, 300, 500), 1.0, 2.5, 7)
+FULL = Effort("full", 4, 2, 2, 3, (100, 300, 500), 1.0, 2.0, 7)

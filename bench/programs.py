@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+REPOSITORY = Path(__file__).parents[1]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S = 60.0
 STOP_S = 10.0
@@ -61,6 +62,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
+                cwd=REPOSITORY,
                 env={**os.environ, **(environ or {})},
                 start_new_session=True,
             )

@@ -62,7 +62,23 @@ class Run:
         loads = streams(bench, [*everyone, *others], port, effort, effort.streams[:1], self.say)
         loads |= streams(bench, everyone, port, effort, effort.streams[1:], self.say)
         self._stop([*everyone, *others])
+        self._note_failures(loads)
         return footprints, loads
+
+    def _note_failures(self, loads: dict[int, Loads]) -> None:
+        """What refused or cut streams said; who had not a single chunk has no figures, and leaves the tables."""
+        for at_once, rows in loads.items():
+            for name, row in list(rows.items()):
+                failed, said = (
+                    sum(load.failed for load in row),
+                    next((load.failure for load in row if load.failure), ""),
+                )
+                if failed:
+                    self._notes.append(
+                        f"{at_once} streams, {name}: {failed} failed. One said: `{' '.join(said.split())}`"
+                    )
+                if not any(load.chunks for load in row):
+                    del rows[name]
 
     def _json(self) -> tuple[dict[int, Samples], Samples, dict[str, list[Load]], dict[str, float]]:
         bench, effort = self._bench, self._effort

@@ -21,8 +21,9 @@ import uvloop
 from msgspec import Struct, json
 
 from bench.answers import STAMP, stream_body
-from bench.programs import cpu_s, raise_file_limit, rss_mb
+from bench.programs import REPOSITORY, cpu_s, raise_file_limit, rss_mb
 
+EXCERPT = 300  # characters
 OK = b"HTTP/1.1 200 "
 SETTLE_S = 0.5  # after the last stream began
 MORE = 1.5  # streams are longer than the window, so that none ends in it
@@ -65,6 +66,7 @@ class StreamLoad(Struct, frozen=True):
     lost: int
     failed: int
     silent: int
+    failure: str | None  # of one of those that failed
 
 
 class Tally:
@@ -87,7 +89,7 @@ class Stream(asyncio.Protocol):
         self._rest = b""
         self._next = 0
         self._last_ns = 0
-        self.failed = False
+        self.failure: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's own have no such base
@@ -95,7 +97,11 @@ class Stream(asyncio.Protocol):
         self.transport.write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.failed = True
+        self._fail(f"cut after {self._next} chunks: {error}")
+
+    def _fail(self, why: str) -> None:
+        if self.failure is None:
+            self.failure = why[-EXCERPT:]
 
     @property
     def silent(self) -> bool:
@@ -108,7 +114,8 @@ class Stream(asyncio.Protocol):
         stamps = STAMP.findall(data)
         if not stamps:
             self._rest = data  # part of a frame, or the head of the answer alone
-            self.failed |= self.silent and not data.startswith(OK[: len(data)])
+            if self.silent and not data.startswith(OK[: len(data)]):
+                self._fail(data.decode(errors="replace"))
             return
         self._rest = self._after_last(data)
         if self.silent:
@@ -117,7 +124,8 @@ class Stream(asyncio.Protocol):
         if tally.counting:
             for _, sent in stamps:
                 tally.delays_ns.append(now - int(sent))
-            tally.gaps_ns.append(now - self._last_ns)
+            if self._last_ns:
+                tally.gaps_ns.append(now - self._last_ns)
         tally.lost += int(stamps[-1][0]) != self._next + len(stamps) - 1
         self._next = int(stamps[-1][0]) + 1
         self._last_ns = now
@@ -148,7 +156,8 @@ async def run(plan: Plan) -> StreamLoad:
     await asyncio.sleep(SETTLE_S)
     window_s, used_s = await _count(plan, tally)
     held_mb = rss_mb(plan.session) if plan.session is not None else 0.0
-    failed, silent = sum(stream.failed for stream in streams), sum(stream.silent for stream in streams)
+    failures = [stream.failure for stream in streams if stream.failure is not None]
+    silent = sum(stream.silent for stream in streams)
     for stream in streams:
         stream.transport.abort()
     return StreamLoad(
@@ -160,8 +169,9 @@ async def run(plan: Plan) -> StreamLoad:
         spread(tally.gaps_ns),
         spread(tally.firsts_ns),
         tally.lost,
-        failed,
+        len(failures),
         silent,
+        failures[0] if failures else None,
     )
 
 
@@ -184,7 +194,7 @@ def spread(samples_ns: array[int]) -> Spread:
 def measure(plan: Plan, cores: str) -> StreamLoad:
     """Run a plan in a process of its own, on other cores than what is measured. Raises CalledProcessError."""
     argv = ["taskset", "-c", cores, sys.executable, "-m", "bench.streams"]
-    ran = subprocess.run(argv, input=json.encode(plan), stdout=subprocess.PIPE, check=True)
+    ran = subprocess.run(argv, input=json.encode(plan), stdout=subprocess.PIPE, cwd=REPOSITORY, check=True)
     return json.decode(ran.stdout, type=StreamLoad)
 
 
