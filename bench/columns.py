@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Generic, TypeVar
 
 from bench.ratios import middle, ratio
@@ -31,8 +32,13 @@ def times(head: str, value: Value[Sample], reference: str) -> Column[Sample]:
 
 
 def cheaper(head: str, cost: Value[Sample], reference: str) -> Column[Sample]:
-    """How many times the row's cost the reference costs: more is better."""
-    return Column(head, lambda name, rows: f"{ratio(rows[reference], rows[name], cost):.2f}")
+    """How many times the row's cost the reference costs: more is better. Empty where the row costs nothing."""
+
+    def cell(name: str, rows: Rows[Sample]) -> str:
+        found = ratio(rows[reference], rows[name], cost)
+        return f"{found:.2f}" if isfinite(found) else ""
+
+    return Column(head, cell)
 
 
 def added(head: str, value: Value[Sample], reference: str, shape: str = "{:+.2f}") -> Column[Sample]:
