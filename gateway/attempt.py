@@ -111,6 +111,8 @@ class Attempt:
             self._body.append(data)
         elif self.status == 200:
             self.stop(bad_reply(f"an answer of more than {MAX_ANSWER_BYTES} bytes"))
+        else:  # an error that long says nothing more
+            self.stop(self._vendor.fault(self.status, dict(self._headers), b"".join(self._body)))
 
     def on_end(self) -> None:
         if 200 <= self.status < 300:

@@ -59,7 +59,8 @@ def _relayed(
         )
         body = passthrough.change(body, peek, change)
     if peek.stream:
-        return body, RelayedStream(vendor, outlet, trail, clock, passthrough, swallow)
+        idle_s = choice.deployment.settings.timeouts.idle_s
+        return body, RelayedStream(vendor, outlet, trail, clock, idle_s, passthrough, swallow)
     return body, WholeAnswer(vendor, outlet, trail, clock, passthrough, None)
 
 
@@ -72,7 +73,8 @@ def _translated(
     target = Target(choice.model, choice.abilities, translation)
     written = vendor.dialect.write_request(request, target, notes)
     if call.peek.stream:
-        return written, TranslatedStream(vendor, outlet, trail, clock, written.undo)
+        idle_s = choice.deployment.settings.timeouts.idle_s
+        return written, TranslatedStream(vendor, outlet, trail, clock, idle_s, written.undo)
     return written, WholeAnswer(vendor, outlet, trail, clock, None, written.undo)
 
 

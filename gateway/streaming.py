@@ -2,37 +2,78 @@
 
 Rule 1 of attempt.py is kept here: nothing reaches the client before the first content event. After it the stream talks to the
 outlet itself, chunk by chunk, in the callback that brought the bytes: no task and no queue in between.
+Rule 2: a stream is over when its vendor says so; the connection may end later, or go on for ever. Rule 3: comments are no sign
+of work: the transport's idle timer cannot tell them from words, so it is told here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gateway.attempt import Attempt, bad_reply, error_inside, truncated
+from gateway.attempt import MAX_ANSWER_BYTES, Attempt, bad_reply, error_inside, truncated
 from gateway.call import Outlet, Trail
 from gateway.core.sse import LineTooLong
 from gateway.errors import Fault, Next
 from gateway.types import BadReply, Ended, Event, Failed, Finished, Passthrough, StreamReader, UsageSeen, Vendor
+from gateway.upstream.faults import fault as transport_fault
+
+_SILENT = frozenset(b":\r\n")  # how a piece begins that may hold nothing but comments and empty lines
 
 
 class Stream(Attempt):
-    """What the two kinds of stream share: the commit, and how a stream may end."""
+    """What the two kinds of stream share: the commit, and how a stream may end. `idle_s`: how long only comments may come."""
 
     committed = False
+    _silent_since = 0.0  # when the first of the comments came that nothing else has followed; 0.0: none
     on_commit: Callable[[], None] | None = None  # told when content begins: a probe need not last as long as its stream
+
+    def __init__(self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float], idle_s: float) -> None:
+        super().__init__(vendor, outlet, trail, clock)
+        self._idle_s = idle_s
 
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         super().on_head(status, headers)
-        self._streaming = status == 200 and "event-stream" in headers.get("content-type", "")
+        self._streaming = status == 200 and "event-stream" in headers.get("content-type", "").lower()
 
     def on_data(self, data: bytes) -> None:
         if not self._streaming:
             super().on_data(data)
             return
+        if self.ended:
+            self._surplus(data)
+            return
+        if data[0] in _SILENT:
+            self._note_silence(data)
+        elif self._silent_since:
+            self._silent_since = 0.0
+        if not self.committed:
+            self._bound(data)
         try:
-            self._chunk(data)
+            if not self.ended:
+                self._chunk(data)
         except (BadReply, LineTooLong) as bad:
             self._break(bad_reply(str(bad)))
+
+    def _surplus(self, data: bytes) -> None:
+        """After the end: line ends are nothing, but a connection that goes on talking is not worth keeping."""
+        if data.strip() and self.transfer is not None:
+            self.transfer.cancel()
+
+    def _note_silence(self, data: bytes) -> None:
+        """Comments and empty lines alone: for idle_s they are waited through."""
+        if any(line and not line.startswith(b":") for line in data.splitlines()):
+            self._silent_since = 0.0
+            return
+        now = self._clock()
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since > self._idle_s:
+            self._break(transport_fault("idle_timeout", f"nothing but comments within {self._idle_s:g} s"))
+
+    def _bound(self, data: bytes) -> None:
+        """What comes before the first content is kept until then, and so it has a limit."""
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            self._break(bad_reply(f"{MAX_ANSWER_BYTES} bytes without content"))
 
     def on_end(self) -> None:
         if not self._streaming:
@@ -41,13 +82,7 @@ class Stream(Attempt):
             self._eof()
 
     def on_fault(self, fault: Fault) -> None:
-        if self.committed and self._complete():
-            self._finish(None)  # the vendor said its end; how the connection closed afterwards changes nothing
-        else:
-            self._break(fault)
-
-    def _complete(self) -> bool:
-        raise NotImplementedError
+        self._break(fault)
 
     def stop(self, fault: Fault) -> None:
         if not self.ended:
@@ -71,6 +106,15 @@ class Stream(Attempt):
             self.on_commit()
         self._outlet.begin(self._trail, self.transfer)
 
+    def _over(self) -> None:
+        """The vendor said its end. The transfer goes on to its own, so that its connection can be used again."""
+        if not self.committed:
+            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
+        elif not self.ended:
+            assert self.transfer is not None
+            self.transfer.resume()  # a slow client no longer holds it back
+            self._finish(None)
+
     def _break(self, fault: Fault) -> None:
         """End with a fault. After content the pipeline tells the client so; before it, it tries the next candidate."""
         if not self.ended:
@@ -88,10 +132,11 @@ class RelayedStream(Stream):
         outlet: Outlet,
         trail: Trail,
         clock: Callable[[], float],
+        idle_s: float,
         passthrough: Passthrough,
         swallow_usage: bool,
     ) -> None:
-        super().__init__(vendor, outlet, trail, clock)
+        super().__init__(vendor, outlet, trail, clock, idle_s)
         self._tap = passthrough.tap(swallow_usage)
         self._held: list[bytes] = []
 
@@ -109,17 +154,11 @@ class RelayedStream(Stream):
                 self._held.clear()
         if tap.failed is not None:
             self._break(self._vendor.stream_fault(tap.failed))
-
-    def _complete(self) -> bool:
-        return self._tap.ended
+        elif tap.ended:
+            self._over()
 
     def _eof(self) -> None:
-        if not self._tap.ended:
-            self._break(truncated())
-        elif not self.committed:
-            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
-        else:
-            self._finish(None)
+        self._break(truncated())
 
     def _conclude(self, fault: Fault | None) -> None:
         self.report.usage = self._tap.usage
@@ -130,33 +169,24 @@ class RelayedStream(Stream):
 class TranslatedStream(Stream):
     """Upstream bytes to events to the client's bytes: one parse and one render per event."""
 
-    def __init__(self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float], undo: object) -> None:
-        super().__init__(vendor, outlet, trail, clock)
+    def __init__(
+        self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float], idle_s: float, undo: object
+    ) -> None:
+        super().__init__(vendor, outlet, trail, clock, idle_s)
         self._reader: StreamReader = vendor.dialect.reader(undo)
         self._held: list[Event] = []
-        self._ended = False
 
     def _chunk(self, data: bytes) -> None:
         events = self._reader.feed(data)
         if events:
             self._take(events)
 
-    def _complete(self) -> bool:
-        return self._ended
-
     def _eof(self) -> None:
         self._take(self._reader.eof())
-        if self.ended:
-            return
-        if not self._ended:
-            self._break(truncated())
-        elif not self.committed:
-            self._break(Fault(kind="empty", next=Next.SAME, status=self.status))
-        else:
-            self._finish(None)
+        self._break(truncated())
 
     def _take(self, events: list[Event]) -> None:
-        content = False
+        content = over = False
         for at, event in enumerate(events):
             kind = type(event)
             if event.content:
@@ -169,10 +199,12 @@ class TranslatedStream(Stream):
                 self._break(self._vendor.stream_fault(event))  # type: ignore[arg-type]
                 return
             elif kind is Ended:
-                self._ended = True
+                over = True
             elif kind is Finished and event.reason in ("length", "content_filter"):  # type: ignore[union-attr]
                 content = True  # an empty answer that says why it is empty is an answer
         self._give(events, content)
+        if over:
+            self._over()
 
     def _give(self, events: list[Event], content: bool) -> None:
         if self.committed:

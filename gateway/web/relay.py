@@ -18,6 +18,7 @@ from gateway.web.exchange import Exchange
 PING_AFTER_S = 15.0
 STUCK_AFTER_S = 30.0
 PING = b": ping\n\n"
+_EMPTY_LINES = (b"\n\n", b"\n\r\n", b"\r\r")  # how a frame ends, by its sender's line ends
 JSON = b"content-type: application/json\r\n"
 EVENT_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 MAX_BLOCKS = 4096
@@ -179,7 +180,7 @@ class HttpOutlet:
     def raw(self, data: bytes) -> None:
         self._exchange.write(data)
         self._last_write_at = self._streams.clock()
-        self._between_frames = data.endswith(b"\n\n")
+        self._between_frames = data.endswith(_EMPTY_LINES)
 
     def events(self, events: list[Event]) -> None:
         if self._writer is None:

@@ -24,7 +24,7 @@ def chat_frame(text: str | None = None, finish: str | None = None, end: bytes = 
     """A frame of a Chat stream; without text and finish its `choices` are those of `more`, or none."""
     delta = {} if text is None else {"content": text}
     choices = [{"index": 0, "delta": delta, "finish_reason": finish}] if text is not None or finish else []
-    frame = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, **more}
+    frame = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices} | more
     return b"data: " + json.encode(frame) + end
 
 
@@ -53,7 +53,7 @@ class Scripted:
         self.script = script
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
-        self.left = 0
+        self.left = self.connections = 0
         self.port = 0
 
     def provider(self, **more: Any) -> dict[str, Any]:
@@ -62,6 +62,7 @@ class Scripted:
         return {"type": "openai_compatible", "api_key": "k", "base_url": base_url, "default_model": "m", "priority": 99, **more}  # fmt: skip
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
