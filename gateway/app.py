@@ -221,18 +221,22 @@ class Gateway:
     async def reload(self, config: Config) -> None:
         """Swap to a configuration that has been checked. What cannot change in a running process is said in the log."""
         routes = load_routes(config, self._catalogue)
+        # Keys that were fetched stay: the issuer may be away just now, and somebody may be waiting for them.
+        jwks = {url: self._jwks.get(url, keys) for url, keys in self._open_jwks(config).items()}
+        if config.auth != self.config.auth:
+            self.handlers.authenticator = Authenticator(config.auth, jwks)
+        gone, self._jwks = [keys for url, keys in self._jwks.items() if url not in jwks], jwks
         routes.take_over(self.pipeline.routes)
-        old, self._jwks = self._jwks, self._open_jwks(config)
         self.keeper.set_limits(Limits(config))
         self.keeper.set_alerts(config.alerts)
         self.webhooks.settings = config.alerts
-        self.handlers.authenticator = Authenticator(config.auth, self._jwks)
         self.pipeline.routes = routes
+        self.log.change(config.log.level, text=config.log.format == "text")
         fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
         if fixed:
             self.log.event("warning", "reload_needs_restart", sections=fixed)
         self.config = config
-        for keys in old.values():
+        for keys in gone:
             await keys.close()
 
     # ------------------------------------------------------------ what others ask

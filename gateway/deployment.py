@@ -7,7 +7,7 @@ still points at the same place. Time is an argument, in monotonic seconds.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway import __version__, settings
 from gateway.core import retry
@@ -20,6 +20,7 @@ from gateway.upstream.request import Origin, head
 
 MAX_HEADS = 512
 MAX_TENANTS = 10_000
+MIN_KEY_CHARS = 8  # a shorter text is found in words by chance, and is no secret
 # Whose rows of the catalogue describe an unknown model of this type.
 FAMILY = {"vertex": "gemini", "azure": "openai"}
 
@@ -43,8 +44,8 @@ class Credential:
         self.bad = False
 
     def cool(self, until: float, *, bad: bool) -> None:
-        self.until = max(self.until, until)
-        self.bad = bad
+        if until > self.until:
+            self.until, self.bad = until, bad
 
 
 class Deployment:
@@ -66,11 +67,13 @@ class Deployment:
         self.breaker_settings = breaker
         self.breaker = Breaker(breaker.failures, breaker.open_s, probe_lease_s=section.timeouts.total_s)
         self.budget = RetryBudget(retry_budget_percent)
+        self._retry_percent = retry_budget_percent
         self.family = FAMILY.get(section.type, section.type)
         self.scope = f"provider:{name}"
         keys = section.api_keys or ([section.api_key] if section.api_key else [])
+        self._keys = [key.reveal() for key in keys]
         # A server of one's own may need no key; whoever needs one is refused by the configuration's checks.
-        self.credentials = [Credential(vendor.headers(key.reveal())) for key in keys] or [Credential([])]
+        self.credentials = [Credential(vendor.headers(key)) for key in self._keys] or [Credential([])]
         self._heads: dict[tuple[int, str, bool], bytes] = {}
         self._scopes: dict[str, tuple[str, ...]] = {}
         self._next = 0
@@ -79,7 +82,8 @@ class Deployment:
         """Keep what is known about the provider when a reload left its address and keys alone."""
         if (old.origin, old._prefix) != (self.origin, self._prefix):
             return
-        self.budget = old.budget
+        if old._retry_percent == self._retry_percent:
+            self.budget = old.budget
         if old.breaker_settings == self.breaker_settings:
             self.breaker = old.breaker
         if [c.headers for c in old.credentials] == [c.headers for c in self.credentials]:
@@ -143,6 +147,25 @@ class Deployment:
         if rest_s:
             self.credentials[credential].cool(now + rest_s, bad=fault.kind == "auth")
         return opened
+
+    def without_keys(self, fault: Fault) -> Fault:
+        """The fault without this provider's keys, should the upstream have quoted one. Its error body then goes altogether."""
+        said = (fault.safe_message, fault.log_message, fault.code or "", fault.param or "")
+        quoted = [
+            key
+            for key in self._keys
+            if len(key) >= MIN_KEY_CHARS and (key in "".join(said) or key.encode() in fault.body)
+        ]
+        for key in quoted:
+            fault = structs.replace(
+                fault,
+                safe_message=fault.safe_message.replace(key, "[redacted]"),
+                log_message=fault.log_message.replace(key, "[redacted]"),
+                code=None,
+                param=None,
+                body=b"",
+            )
+        return fault
 
     def usable_at(self) -> float:
         """When the first credential can be used again (monotonic seconds)."""

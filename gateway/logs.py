@@ -61,10 +61,8 @@ class LogWriter:
     def __init__(
         self, stream: BinaryIO, *, level: str = "info", text: bool = False, on_drop: Callable[[int], None] | None = None
     ) -> None:
-        self.threshold = LEVELS[level]
-        self.writes_access = self.threshold <= LEVELS["info"]
+        self.change(level, text=text)
         self._stream = stream
-        self._text = text
         self._on_drop = on_drop or (lambda lines: None)
         self._pending: list[bytes] = []
         self._second = (-1, b"")
@@ -73,6 +71,12 @@ class LogWriter:
         self._encode = msgspec.json.Encoder().encode
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
+
+    def change(self, level: str, *, text: bool) -> None:
+        """Take another level and format, from the next line on."""
+        self.threshold = LEVELS[level]
+        self.writes_access = self.threshold <= LEVELS["info"]
+        self._text = text
 
     def access(self, at: float, line: AccessLine) -> None:
         """Append the line of one call that began at `at` (unix seconds); hot path."""
@@ -134,14 +138,14 @@ class LogWriter:
         more = f" {line.outcome}" if line.outcome not in ("", "ok") else ""
         error = f" {line.error}" if line.error else ""
         tried = f" attempts={line.attempts}" if line.attempts > 1 else ""
-        return (
+        return _one_line(
             f"{stamp(at)[11:23]} {line.status} {line.method} {line.path}{via}{tokens} {line.duration_ms:.1f}ms{tried}{more}{error}"
-            f" [{line.request_id}]\n"
-        ).encode()
+            f" [{line.request_id}]"
+        )
 
     def _event_text(self, row: dict[str, Any]) -> bytes:
         rest = " ".join(f"{k}={v}" for k, v in row.items() if k not in ("at", "level", "event"))
-        return f"{row['at'][11:23]} {row['level']} {row['event']} {rest}\n".encode()
+        return _one_line(f"{row['at'][11:23]} {row['level']} {row['event']} {rest}")
 
 
 class StandardLogging(logging.Handler):
@@ -155,8 +159,20 @@ class StandardLogging(logging.Handler):
         level = "error" if record.levelno >= logging.ERROR else "warning"
         fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
         if record.exc_info and record.exc_info[1] is not None:
-            fields["exception"] = repr(record.exc_info[1])
+            fields["exception"] = name_of(record.exc_info[1])
         self._writer.event(level, "library", **fields)
+
+
+def name_of(error: BaseException) -> str:
+    """An exception as a line may tell it: its class. What it says can quote what a client or a vendor wrote (rule 1)."""
+    return f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+
+
+def _one_line(text: str) -> bytes:
+    """A line of text is one line, whatever stands in a path or a code: no line breaks, nothing that moves a terminal's cursor."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return f"{text}\n".encode()
 
 
 def stamp(at: float) -> str:

@@ -96,7 +96,7 @@ class Run(Bill):
         self._admitted = False
         self._faults: list[Fault] = []
         self._skips: list[Skip] = []
-        self._left: tuple[str, str] | None = None  # the provider that failed last, and how
+        self._left: tuple[str, str] | None = None  # the provider that was passed over last, and why
         self._overflowed: int | None = None  # the context, in tokens, that the request did not fit into
         self._ticket = self._credential = 0
         self._timer: asyncio.TimerHandle | None = None  # of the client's own deadline
@@ -211,6 +211,7 @@ class Run(Bill):
 
     def _skip(self, choice: Choice, kind: SkipKind, reason: str, wait_s: float | None) -> None:
         self._skips.append(Skip(kind, wait_s))
+        self._left = self._left or (choice.deployment.name, kind)
         self._trail.skip(choice.deployment.name, choice.model, choice.because, reason)
 
     # ------------------------------------------------------------ room
@@ -304,6 +305,7 @@ class Run(Bill):
             return None
         if fault.body and choice.passthrough is None:
             fault = retry.without_body(fault)  # another dialect's words: the client gets them in its own
+        fault = deployment.without_keys(fault)
         reason = fault.safe_message or fault.kind.replace("_", " ")
         status = sink.status or None
         step = Step(deployment.name, choice.model, fault.kind, choice.because, reason, status, began, ended)

@@ -11,12 +11,13 @@ from typing import Protocol
 
 from gateway.call import Call, Step, Trail
 from gateway.errors import Fault
-from gateway.logs import AccessLine, LogWriter
+from gateway.logs import AccessLine, LogWriter, name_of
 from gateway.routes import Routes
 from gateway.telemetry import Registry, Series
 from gateway.types import Usage
 
 MAX_SERIES = 20_000
+MAX_TALLIES = 100_000
 NOT_THE_PROVIDERS = (
     "gone",
     "bad_request",
@@ -68,16 +69,22 @@ class Recorder:
         self._clock = clock
         self._series: dict[SeriesKey, Series] = {}
         self._pairs: dict[tuple[str, str], tuple[Tally, Tally]] = {}
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._totals: dict[str, Tally] = {}  # by provider
+        self._tallies: dict[tuple[str, str], Tally] = {}  # by tenant and provider
+        self._routes: Routes | None = None  # whose labels the series have
         self.in_flight = registry.cell("gateway_in_flight_requests")
         self.streams = registry.cell("gateway_streams_open")
 
     def tally(self, provider: str, tenant: str = "") -> Tally:
-        """The figures of a provider, of one tenant when named."""
-        key = (tenant, provider)
-        found = self._tallies.get(key)
+        """The figures of a provider, of one tenant when named. Beyond MAX_TALLIES the oldest of tenants are forgotten."""
+        if not tenant:
+            return self._totals.setdefault(provider, Tally())
+        found = self._tallies.get((tenant, provider))
         if found is None:
-            found = self._tallies[key] = Tally()
+            found = self._tallies[tenant, provider] = Tally()
+            if len(self._tallies) > MAX_TALLIES:
+                del self._tallies[next(iter(self._tallies))]
+                self._pairs.clear()
         return found
 
     def call(self, routes: Routes, call: Call, trail: Trail) -> None:
@@ -85,6 +92,9 @@ class Recorder:
         now = self._clock()
         duration = now - call.received_at
         terms = call.terms
+        if routes is not self._routes:  # what was "other" may have a name since the reload
+            self._routes = routes
+            self._series.clear()
         key = (terms.surface, terms.tenant, call.peek.model, trail.provider, trail.model, trail.status, trail.stream)
         series = self._series.get(key) or self._bind(routes, key)
         first_s = trail.first_content_at - call.received_at if trail.first_content_at else None
@@ -160,7 +170,7 @@ class Recorder:
         where = [
             f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in traceback.extract_tb(bug.__traceback__)
         ]
-        self.log.event("error", "internal_error", request_id=request_id, error=repr(bug), where=where[-6:])
+        self.log.event("error", "internal_error", request_id=request_id, error=name_of(bug), where=where[-6:])
 
     def _bind(self, routes: Routes, key: SeriesKey) -> Series:
         surface, tenant, model, provider, _, status, stream = key

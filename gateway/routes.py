@@ -21,6 +21,7 @@ from gateway.types import Abilities, ClientHalf, Passthrough, Translation
 
 MAX_PLANS = 4096
 MAX_SESSIONS = 10_000
+MAX_TENANTS = 50_000  # whose limits are remembered: unlisted tenants are open-ended
 
 
 class Choice(Struct, frozen=True):
@@ -60,8 +61,8 @@ class Routes:
         }
         self._catalogue = catalogue
         self._plans: dict[tuple[str, str, str, str], list[Choice]] = {}
-        self._limits: dict[str, TenantLimits] = {}
-        self._sessions: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._limits: OrderedDict[str, TenantLimits] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
     def tenant(self, name: str) -> settings.Tenant | None:
         """The settings of a tenant; those of `default` for an unlisted one when the operator lets them in."""
@@ -80,22 +81,26 @@ class Routes:
         return tenant if tenant in self.tenants else "other"
 
     def limits_of(self, tenant: str) -> TenantLimits:
-        """The live rate limits of a tenant, made on first use."""
+        """The live rate limits of a tenant, made on first use. Those asked for longest ago are forgotten first."""
         limits = self._limits.get(tenant)
         if limits is None:
             section = (self.tenant(tenant) or settings.Tenant()).limits
             limits = TenantLimits(section.requests_per_minute, section.tokens_per_minute, section.concurrency)
             self._limits[tenant] = limits
+            if len(self._limits) > MAX_TENANTS and not next(iter(self._limits.values())).running:
+                self._limits.popitem(last=False)
+        self._limits.move_to_end(tenant)
         return limits
 
     def take_over(self, old: Routes) -> None:
-        """Keep live state across a reload where the settings it belongs to did not change."""
+        """Keep live state across a reload. The old tables are not to be asked any more."""
         for name, deployment in self.deployments.items():
             if name in old.deployments:
                 deployment.take_over(old.deployments[name])
         for tenant, limits in old._limits.items():
-            before, now = old.tenant(tenant), self.tenant(tenant)
-            if before is not None and now is not None and before.limits == now.limits:
+            now = self.tenant(tenant)
+            if now is not None:
+                limits.change(now.limits.requests_per_minute, now.limits.tokens_per_minute, now.limits.concurrency)
                 self._limits[tenant] = limits
         self._sessions = old._sessions
 
@@ -112,15 +117,15 @@ class Routes:
         return plan if not call.session or call.preferred else self._stick(call, plan)
 
     def remember(self, call: Call, choice: Choice) -> None:
-        """A conversation stays with the provider that answered it."""
-        key = (call.terms.tenant, call.session)
+        """A conversation stays with the provider that answered it, as long as it asks for the same model."""
+        key = (call.terms.tenant, call.session, call.peek.model)
         self._sessions[key] = choice.deployment.name
         self._sessions.move_to_end(key)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
 
     def _stick(self, call: Call, plan: list[Choice]) -> list[Choice]:
-        name = self._sessions.get((call.terms.tenant, call.session))
+        name = self._sessions.get((call.terms.tenant, call.session, call.peek.model))
         front = [c for c in plan if c.deployment.name == name and c.deployment.breaker.consecutive_failures == 0]
         return front + [c for c in plan if c not in front] if front else plan
 

@@ -36,6 +36,11 @@ class Gcra:
         self._unit_s = WINDOW_S / per_minute
         self._full_at = float("-inf")
 
+    def resize(self, per_minute: int) -> None:
+        """Another allowance from now on; what is owed stays owed for as long."""
+        self.per_minute = per_minute
+        self._unit_s = WINDOW_S / per_minute
+
     def wait_s(self, now: float, cost: float = 1) -> float:
         """Seconds until `cost` would be admitted; 0.0 means now. Changes nothing.
 
@@ -90,7 +95,8 @@ class Refusal(Struct, frozen=True):
 class TenantLimits:
     """All limits of one tenant. None means unlimited.
 
-    `admit` before a call and `done` after it, on the same object: a reload makes a new one, calls in flight keep theirs.
+    `admit` before a call and `done` after it. A reload changes the object in place, so that calls in flight are still counted
+    and whoever keeps it has the new limits.
     """
 
     __slots__ = ("_free", "_requests", "_tokens", "concurrency", "running")
@@ -101,11 +107,17 @@ class TenantLimits:
         tokens_per_minute: int | None = None,
         concurrency: int | None = None,
     ) -> None:
-        self._requests = Gcra(requests_per_minute) if requests_per_minute else None
-        self._tokens = Gcra(tokens_per_minute) if tokens_per_minute else None
+        self._requests: Gcra | None = None
+        self._tokens: Gcra | None = None
+        self.running = 0
+        self.change(requests_per_minute, tokens_per_minute, concurrency)
+
+    def change(self, requests_per_minute: int | None, tokens_per_minute: int | None, concurrency: int | None) -> None:
+        """Take other limits, from the next call on."""
+        self._requests = _resized(self._requests, requests_per_minute)
+        self._tokens = _resized(self._tokens, tokens_per_minute)
         self._free = not (self._requests or self._tokens)
         self.concurrency = concurrency
-        self.running = 0
 
     def admit(self, now: float, tokens: int) -> Refusal | None:
         """Let a call in that may use up to `tokens`, or say why not. A refused call is charged nothing."""
@@ -143,6 +155,13 @@ class TenantLimits:
                 found.append((f"x-ratelimit-remaining-{unit}", str(bucket.remaining(now))))
                 found.append((f"x-ratelimit-reset-{unit}", duration(bucket.reset_s(now))))
         return found
+
+
+def _resized(bucket: Gcra | None, per_minute: int | None) -> Gcra | None:
+    if not per_minute or bucket is None:
+        return Gcra(per_minute) if per_minute else None
+    bucket.resize(per_minute)
+    return bucket
 
 
 def duration(seconds: float) -> str:

@@ -104,8 +104,8 @@ class Jwks:
                 return
             self._fetch = asyncio.create_task(self._refresh(), name="jwks")
             self._fetch.add_done_callback(self._fetched)
-        # The one who started it may leave; those who wait with it still need the keys.
-        await asyncio.shield(self._fetch)
+        # The one who started it may leave; those who wait with it still need the keys. A fetch that is given up is no news.
+        await asyncio.wait([self._fetch])
 
     async def close(self) -> None:
         """Give up the fetch under way, if any."""
@@ -115,6 +115,8 @@ class Jwks:
 
     def _fetched(self, fetch: asyncio.Task[None]) -> None:
         self._fetch = None
+        if not fetch.cancelled():
+            fetch.result()  # a bug goes to the loop's exception handler
 
     async def _refresh(self) -> None:
         self._next_fetch_at = self._clock() + REFETCH_S
