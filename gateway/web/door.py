@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, InvalidRequest, NotFound, RequestTimeou
 from gateway.web.exchange import ClientGone, Flow
 from gateway.web.handlers import Handlers
 from gateway.web.inflate import Inflater
+from gateway.web.relay import EVENT_STREAM
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,7 +93,8 @@ class AiohttpExchange:
 
     def begin_events(self, headers: bytes) -> None:
         response = EventSourceResponse(allow_all_methods=True, sep="\n", ping_interval=PING_S, send_timeout=STUCK_S)
-        _copy(headers, response)
+        response.headers.clear()  # its own are a little different, and say keep-alive to those who want to close
+        _copy(EVENT_STREAM + headers, response)
         self.response = response
         self.pump = asyncio.ensure_future(self._pump(response))
 

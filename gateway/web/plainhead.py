@@ -10,7 +10,11 @@ import httptools
 MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADERS = 100  # aiohttp refuses more than 128; those between are read by aiohttp as well
 # What makes a request anything but plain. `te` and `trailer` go with chunked bodies.
-ODD = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"te", b"trailer"})
+ODD = frozenset(
+    {b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"te", b"trailer", b"sec-websocket-key1"}
+)
+# What aiohttp refuses to see twice (RFC 9110 calls them singletons), and a plain request may have.
+ONCE = frozenset({b"host", b"content-type", b"user-agent", b"etag", b"server", b"max-forwards", b"content-location", b"content-range"})  # fmt: skip
 
 
 class Head:
@@ -47,8 +51,9 @@ class Head:
         elif name == b"content-length":
             self.length = int(value)
         elif name in self.headers:
+            self.odd = self.odd or name in ONCE
             return  # the first one counts, as at aiohttp's door
-        self.headers[name] = value
+        self.headers[name] = value.rstrip(b" \t")  # llhttp has stripped the other side
 
     def on_headers_complete(self) -> None:
         self.keep_alive = self._parser.should_keep_alive()  # after an empty body it would have been forgotten
@@ -60,6 +65,7 @@ class Head:
             not self.odd
             and self.method == b"POST"
             and self.length >= 0
+            and b"host" in self.headers
             and self.path.startswith("/")
             and "%" not in self.path
             and b"#" not in self.url

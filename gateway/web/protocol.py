@@ -35,15 +35,16 @@ class Protocol(web.RequestHandler):
         )
         self._handlers = handlers
         self._unsent = Unsent()
-        self._begun = False  # a head that is not complete yet
-        self._began_at: float | None = None  # when `tick` first saw it
+        self._begun = False  # bytes came that made no request: of a body, or of a head if aiohttp waits for one
+        self._began_at: float | None = None  # when `tick` first saw such a head
         self._last = False
 
     def data_received(self, data: bytes) -> None:
+        requests = self._request_count
         super().data_received(data)
-        self._begun = self._idle or not self._request_count
+        self._begun = self._request_count == requests
         if not self._begun:
-            self._began_at = None
+            self._began_at = None  # the next one has its own time
 
     @property
     def _idle(self) -> bool:
@@ -58,6 +59,7 @@ class Protocol(web.RequestHandler):
         unread = not request.content.is_eof()
         if unread or self._last:
             resp.force_close()
+        self._begun = False
         finished = await super().finish_response(request, resp, start_time)
         if unread and self.transport is not None and not self.transport.is_closing():
             self.transport.write_eof()
@@ -71,7 +73,7 @@ class Protocol(web.RequestHandler):
         """Close now if nothing is going on here, else after the answer."""
         self._last = True
         if self._idle:
-            self.close()
+            self.force_close()  # aiohttp's close() would only stop to listen
 
     def tick(self, now: float) -> None:
         """Once a second: close what does not come to the end of its head, or takes nothing."""
@@ -79,9 +81,11 @@ class Protocol(web.RequestHandler):
             return
         if self._unsent.stuck(self.transport.get_write_buffer_size(), now):
             self.transport.abort()
-        elif self._begun and self._began_at is None:
+        elif not (self._begun and self._idle):
+            self._began_at = None
+        elif self._began_at is None:
             self._began_at = now
-        elif self._began_at is not None and now - self._began_at > HEAD_TIMEOUT_S:
+        elif now - self._began_at > HEAD_TIMEOUT_S:
             self.force_close()
 
     def handle_error(
