@@ -147,6 +147,7 @@ class Gateway:
             )
         self.tasks.every(1.0, "stream sweep", self.streams.sweep)
         self.tasks.every(5.0, "webhooks", self.webhooks.deliver)
+        self.tasks.every(1.0, "socket.io sweep", self.socketio.sweep)
         self._runner = web.AppRunner(
             self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=5
         )
@@ -161,7 +162,7 @@ class Gateway:
 
     async def drain(self) -> None:
         """Stop accepting, let what runs end, up to drain_s; then end it with an error the client sees."""
-        self.draining = True
+        self.draining = self.handlers.draining = True
         if self._listener is not None:
             self._listener.close()
         await self._hear_last_requests()

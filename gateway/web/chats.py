@@ -1,7 +1,7 @@
 """Chats on a socket: what WebSocket and Socket.IO share. One connection, many native streams, each through the pipeline.
 
 Client -> chat.stream.start, chat.stream.stop. Server -> chat.start, chat.chunk, chat.complete, chat.error.
-Rule 1: a chat is a call like any other: admitted, limited, settled. Rule 2: when the connection closes, its chats are over.
+Rule 1: a chat is a call like any other: admitted under what holds when it begins, limited, settled. Rule 2: when the connection closes, its chats are over.
 Rule 3: nothing waits for a slow socket; its chats' upstreams are paused while more than HIGH_BYTES are on their way out.
 """
 
@@ -12,13 +12,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from gateway.call import Call, Flow, Terms, Trail
 from gateway.dialects.native import NATIVE, NativeExtras, NativeStream
-from gateway.errors import ConcurrencyExceeded, GatewayError, InvalidJson, InvalidRequest
+from gateway.errors import (
+    ConcurrencyExceeded,
+    GatewayError,
+    InvalidApiKey,
+    InvalidJson,
+    InvalidRequest,
+    TenantForbidden,
+)
 from gateway.settings import Tenant
 from gateway.types import BadRequest, Echo, Event, Reply
-from gateway.web.auth import Principal
+from gateway.web.auth import FORBIDDEN, Principal
 from gateway.web.handlers import Handlers
 from gateway.web.native import echo_of, extras_of
 
@@ -87,12 +95,15 @@ class Chats:
     ) -> None:
         self._handlers = handlers
         self._line = line
+        self._expires_at = principal.expires_at
+        self._authenticator = handlers.authenticator
+        self._routes = handlers.pipeline.routes
         self._terms = Terms(
             surface=surface,
             dialect=NATIVE,
             tenant=tenant,
             settings=settings,
-            limits=handlers.pipeline.routes.limits_of(tenant),
+            limits=self._routes.limits_of(tenant),
             user=principal.user,
             key=principal.key_name,
             method="WS",
@@ -141,10 +152,25 @@ class Chats:
             body = orjson.dumps({**payload, "stream": True})
         except TypeError as error:  # binary attachments, numbers beyond 64 bits, half of a surrogate pair
             raise InvalidRequest(f"The event's data must be plain JSON: {error}.") from None
-        call = Call(f"req_{serial}", serial, self._terms, body, NATIVE.peek(body), p.wall(), p.clock())
+        call = Call(f"req_{serial}", serial, self._terms_now(p.wall()), body, NATIVE.peek(body), p.wall(), p.clock())
         outlet = SocketOutlet(call, name, self._line, p.clock)
+        self._handlers.take_room()
         task = asyncio.ensure_future(self._run(call, outlet, name))
         self._running[name] = (outlet, task)
+
+    def _terms_now(self, now: float) -> Terms:
+        """What holds for the next chat: the token may have ended since the last one (`now` is unix seconds), and a reload may have
+        changed the keys, the tenant and its limits. Raises InvalidApiKey or TenantForbidden."""
+        if self._handlers.authenticator is not self._authenticator or (self._expires_at or now) < now:
+            raise InvalidApiKey("The credential of this connection may have ended. Connect again with a valid one.")
+        routes = self._handlers.pipeline.routes
+        if routes is not self._routes:
+            settings = routes.tenant(self._terms.tenant)
+            if settings is None:
+                raise TenantForbidden(FORBIDDEN)
+            limits = routes.limits_of(self._terms.tenant)
+            self._routes, self._terms = routes, structs.replace(self._terms, settings=settings, limits=limits)
+        return self._terms
 
     def _stop(self, payload: dict[str, Any]) -> None:
         name = payload.get("requestId")

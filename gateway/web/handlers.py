@@ -80,6 +80,7 @@ class Handlers:
         self.streams = streams
         self.in_flight = pipeline.recorder.in_flight
         self.arriving = 0  # requests whose bodies are on their way: not calls yet, but not to be dropped either
+        self.draining = False
         self._max_in_flight = max_in_flight
         self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
         self._repairing = OpenAIChat(repair_history=True)
@@ -188,7 +189,7 @@ class Handlers:
 
     async def _chat(self, exchange: Exchange, kept: Kept, serial: str, at: float, received_at: float) -> None:
         if self.in_flight.value >= self._max_in_flight:
-            raise Overloaded("The gateway is at its limit of calls in flight. Try again in a second.", retry_after_s=1)
+            raise _full()
         terms = kept.terms
         body = exchange.ready if exchange.ready is not None else await self._body(exchange)
         peek = terms.dialect.peek(body)
@@ -207,9 +208,16 @@ class Handlers:
         finally:
             self.arriving -= 1
 
-    async def run(self, call: Call, outlet: Outlet) -> None:
-        """Answer a call that was made on a socket."""
+    def take_room(self) -> None:
+        """For one call on a socket, which `run` then answers. Raises Overloaded: there are too many, or we are stopping."""
+        if self.draining:
+            raise Overloaded("The gateway is shutting down. Connect again: another one will answer.", retry_after_s=1)
+        if self.in_flight.value >= self._max_in_flight:
+            raise _full()
         self.in_flight.value += 1
+
+    async def run(self, call: Call, outlet: Outlet) -> None:
+        """Answer a call that was made on a socket, after `take_room`."""
         try:
             await Run(self.pipeline, call, outlet).run()
         finally:
@@ -261,6 +269,10 @@ class Handlers:
         headers = self.headers.failed(error, 0)
         exchange.answer(error.status, JSON + headers, OPENAI_CHAT.write_error(error))
         self.pipeline.recorder.other(context, exchange.method, exchange.path, error.status, error.code or "")
+
+
+def _full() -> Overloaded:
+    return Overloaded("The gateway is at its limit of calls in flight. Try again in a second.", retry_after_s=1)
 
 
 def _no_route(exchange: Exchange, none: NoRoute) -> GatewayError:

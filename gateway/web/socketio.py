@@ -8,6 +8,7 @@ calls its user and goes nowhere: the token says who asks. A refused connection i
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import socketio
@@ -20,6 +21,7 @@ from gateway.web.websocket import bearer
 
 NAMESPACE = "/ai/stream"
 MAX_MESSAGE_BYTES = 1024 * 1024
+ENTER_S = 10.0  # for a new connection to say who it is
 
 
 class SocketIoDoor:
@@ -36,9 +38,19 @@ class SocketIoDoor:
         )
         self._space = _Namespace(handlers)
         self._server.register_namespace(self._space)
+        self._strangers: dict[str, float] = {}  # connections that have not said yet who they are, and since when
 
     def attach(self, app: web.Application) -> None:
         self._server.attach(app)
+
+    async def sweep(self) -> None:
+        """Once a second: let those go who connected and never say who they are."""
+        server, now = self._server, time.monotonic()
+        strangers = [eio for eio in server.environ if server.manager.sid_from_eio_sid(eio, NAMESPACE) is None]
+        self._strangers = {eio: self._strangers.get(eio, now) for eio in strangers}
+        for eio, since in self._strangers.items():
+            if now - since > ENTER_S:
+                await server.eio.disconnect(eio)
 
     async def close(self) -> None:
         """Tell every client that we go, and end their chats."""
@@ -65,6 +77,10 @@ class _Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
         except GatewayError as error:
             details = {"code": error.code, "status": error.status}
             raise socketio.exceptions.ConnectionRefusedError(error.message, details) from None
+        if self.server.manager.eio_sid_from_sid(sid, NAMESPACE) not in self.server.environ:
+            raise socketio.exceptions.ConnectionRefusedError(
+                "gone"
+            )  # it left meanwhile, and nobody would tell us again
 
         async def send(event: str, payload: dict[str, Any], size: int) -> None:
             await self.emit(event, payload, to=sid)
