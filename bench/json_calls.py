@@ -13,8 +13,8 @@ from bench.loads import Load, Target, pace, saturate
 from bench.systems import JSON_TYPE, PATH, Bench, System
 
 BIG_CONNECTIONS = 8
-PACED_CONNECTIONS = 8
-PACED_PER_S = 400
+PACED_CONNECTIONS = 1  # h2load asks on all at the same moment, and they would wait for each other
+PACED_PER_S = 200
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ Samples = dict[str, list[Sample]]  # contestant -> one a round, in the order of 
 def saturated(bench: Bench, contestants: Sequence[Contestant], effort: Effort, say: Say) -> dict[int, Samples]:
     """connections -> contestant -> samples."""
     for contestant in contestants:
-        saturate(_target(bench, contestant), 32, effort.warm_s, bench.cores.others, bench.folder)
+        turn(bench, contestant, 32, 0, effort.warm_s)
     return {n: _rounds(bench, contestants, n, 0, effort, say) for n in effort.connections}
 
 
@@ -70,6 +70,7 @@ def turn(bench: Bench, contestant: Contestant, connections: int, padding: int, s
     before_s = program.cpu_s()
     load = saturate(target, connections, seconds, bench.cores.others, bench.folder)
     used_s = program.cpu_s() - before_s
+    program.rest()
     return Sample(
         load.requests / load.duration_s,
         used_s / load.requests * 1e6,

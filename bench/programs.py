@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[1]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S = 60.0
 STOP_S = 10.0
+REST_S, LOOK_S = 5.0, 0.1
 
 
 class NotStarted(Exception):
@@ -88,6 +89,13 @@ class Program:
 
     def rss_mb(self) -> float:
         return rss_mb(self.session)
+
+    def rest(self) -> None:
+        """Wait until it has done what the last load left behind, or REST_S: the next to be measured wants the core for itself."""
+        ends_at, used_s = time.monotonic() + REST_S, -1.0
+        while (now_s := self.cpu_s()) != used_s and time.monotonic() < ends_at:
+            used_s = now_s
+            time.sleep(LOOK_S)
 
     def stop(self) -> None:
         """SIGTERM; what has not gone after STOP_S is killed."""

@@ -23,11 +23,13 @@ from bench.loads import Load
 from bench.machine import described, distribution_python
 from bench.peers import peers
 from bench.programs import Cores, raise_file_limit
+from bench.ratios import middle
 from bench.report import BARE, NGINX, Findings, report
-from bench.stream_calls import Loads, streams
+from bench.stream_calls import CHUNKS_PER_S, Loads, streams
 from bench.systems import Bench
 
 RESULTS = Path(__file__).parent / "results.md"
+ON_PACE = 0.98
 OURS, THROUGH_AIOHTTP = "ours", "ours, aiohttp's door"
 
 
@@ -63,6 +65,7 @@ class Run:
         loads |= streams(bench, everyone, port, effort, effort.streams[1:], self.say)
         self._stop([*everyone, *others])
         self._note_failures(loads)
+        self._note_pace(loads)
         return footprints, loads
 
     def _note_failures(self, loads: dict[int, Loads]) -> None:
@@ -79,6 +82,16 @@ class Run:
                     )
                 if not any(load.chunks for load in row):
                     del rows[name]
+
+    def _note_pace(self, loads: dict[int, Loads]) -> None:
+        """Where even the stub alone was too slow, rates and waits tell about the machine."""
+        for at_once, rows in loads.items():
+            reached = middle(rows["direct"], lambda load: load.chunks / load.window_s)
+            if reached < at_once * CHUNKS_PER_S * ON_PACE:
+                self._notes.append(
+                    f"{at_once} streams: stub and client reached only {reached:,.0f} chunks/s by themselves. "
+                    "The machine was busy; only the CPU columns of that table mean anything."
+                )
 
     def _json(self) -> tuple[dict[int, Samples], Samples, dict[str, list[Load]], dict[str, float]]:
         bench, effort = self._bench, self._effort

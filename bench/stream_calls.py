@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.answers import Dialect
+from msgspec.structs import replace
+
 from bench.effort import Effort
 from bench.json_calls import Contestant, Say
 from bench.streams import Plan, StreamLoad, measure
@@ -24,22 +25,20 @@ def streams(
     say: Say,
 ) -> dict[int, Loads]:
     """streams at once, of `counts` -> contestant -> loads."""
+    direct = Plan(stub_port, PATH, JSON_TYPE, "openai", 0, CHUNKS_PER_S, effort.ramp_s, effort.window_s, None)
     found: dict[int, Loads] = {}
     for at_once in counts:
-        plans = {"direct": _plan(stub_port, PATH, JSON_TYPE, "openai", None, at_once, effort)}
-        for one in contestants:
-            of = one.system
-            port, session = of.program.port, of.program.session
-            plans[one.name] = _plan(port, of.path, dict(of.headers), one.dialect, session, at_once, effort)
-        found[at_once] = {name: [] for name in plans}
+        found[at_once] = {"direct": [], **{one.name: [] for one in contestants}}
         for number in range(effort.stream_rounds):
             say(f"{at_once} streams, round {number + 1} of {effort.stream_rounds}")
-            for name, plan in plans.items():
-                found[at_once][name].append(measure(plan, bench.cores.others))
+            found[at_once]["direct"].append(measure(replace(direct, streams=at_once), bench.cores.others))
+            for one in contestants:
+                found[at_once][one.name].append(measure(_plan(one, at_once, effort), bench.cores.others))
+                one.system.program.rest()
     return found
 
 
-def _plan(
-    port: int, path: str, headers: dict[str, str], dialect: Dialect, session: int | None, at_once: int, effort: Effort
-) -> Plan:
-    return Plan(port, path, headers, dialect, at_once, CHUNKS_PER_S, effort.ramp_s, effort.window_s, session)
+def _plan(one: Contestant, at_once: int, effort: Effort) -> Plan:
+    of, program = one.system, one.system.program
+    headers, ramp_s, window_s = dict(of.headers), effort.ramp_s, effort.window_s
+    return Plan(program.port, of.path, headers, one.dialect, at_once, CHUNKS_PER_S, ramp_s, window_s, program.session)
