@@ -7,7 +7,7 @@ its part back at once, less what it used. Rule 3: whoever stops waiting after th
 from __future__ import annotations
 
 from gateway.call import LEFT, Call, Result, Trail
-from gateway.core.charge import charge, reservation
+from gateway.core.charge import DEFAULT_MAX_OUTPUT, charge, reservation
 from gateway.core.tokens import input_bound
 from gateway.core.wallet import Hold
 from gateway.deployment import Deployment
@@ -49,6 +49,18 @@ class Bill:
         else:
             room = self._keeper.room(scopes)
             self._want, trail.clamped = reservation(self._bound, peek.n, choice.abilities.max_output, room)
+
+    def _cap(self, choice: Choice) -> None:
+        """Somebody else steps in, whose model may write more than was held: with a quota to keep, no more than that."""
+        peek, trail = self._call.peek, self._trail
+        held = self._want - self._bound
+        if peek.max_tokens is not None or (choice.abilities.max_output or DEFAULT_MAX_OUTPUT) * peek.n <= held:
+            return
+        if (
+            trail.clamped is None
+            and self._keeper.room(choice.deployment.call_scopes(self._call.terms.tenant)) is not None
+        ):
+            trail.clamped = max(1, held // peek.n)
 
     def _charge_answer(self, choice: Choice, result: Result) -> None:
         """The call was answered by this candidate."""

@@ -43,16 +43,13 @@ def _relayed(
     swallow = peek.stream and not peek.include_usage
     body = call.body
     respell = peek.old_cap and choice.abilities.output_cap == "max_completion_tokens"
-    if (
-        respell
-        or peek.model != choice.model
-        or swallow
-        or trail.clamped
-        or (warm is not None and not peek.has_temperature)
-    ):
+    cap = trail.clamped
+    if cap is not None:
+        cap = min(cap, choice.abilities.max_output or cap)  # the model before may have taken more
+    if respell or peek.model != choice.model or swallow or cap or (warm is not None and not peek.has_temperature):
         change = Change(
             model=choice.model if peek.model != choice.model else None,
-            max_tokens=trail.clamped,
+            max_tokens=cap,
             temperature=warm if not peek.has_temperature else None,
             include_usage=swallow,
             output_cap=choice.abilities.output_cap,

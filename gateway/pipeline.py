@@ -253,6 +253,8 @@ class Run(Bill):
     def _send(self, choice: Choice, now: float) -> Attempt | None:
         """Write the request to the provider. None: the candidate was passed over."""
         p, call, trail, deployment = self._p, self._call, self._trail, choice.deployment
+        if trail.steps:
+            self._cap(choice)
         try:
             body, extra, sink = prepare(call, choice, self._routes.translation, self._outlet, trail, p.clock)
         except Unsupported as unsupported:
@@ -275,7 +277,8 @@ class Run(Bill):
             sink.on_commit = partial(self._probe_passed, deployment, now)
         trail.attempts += 1
         trail.provider, trail.model = deployment.name, choice.model  # what a stream's headers will say
-        deployment.budget.note_call(now)
+        if not trail.steps or all(step.provider != deployment.name for step in trail.steps):
+            deployment.budget.note_call(now)  # its retries are a share of calls, not of calls and retries
         head = deployment.head(self._credential, choice.model, call.peek.stream)
         request = UpstreamRequest(
             deployment.origin, head + extra if extra else head, body, deployment.settings.timeouts

@@ -122,7 +122,7 @@ class Chats:
             elif event == "chat.stream.stop":
                 self._stop(payload)
             else:
-                raise InvalidRequest(f"Unknown event '{event[:60]}'. There are chat.stream.start and chat.stream.stop.")
+                raise InvalidRequest(f"Unknown event {event[:60]!r}. There are chat.stream.start and chat.stream.stop.")
         except BadRequest as bad:
             kind = InvalidJson if bad.code == "invalid_json" else InvalidRequest
             self._refuse(asked, kind(bad.message, param=bad.param, code=bad.code))

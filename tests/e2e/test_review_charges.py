@@ -136,3 +136,36 @@ async def test_what_a_call_cost_that_the_gateway_had_to_stop_is_not_forgotten(st
                 await answer.read()
     [tenant] = [view.used for view in stack.gateway.keeper.accounts(["tenant:acme"]) if view.window == "daily"]
     assert tenant >= 200
+
+
+# ---------------------------------------------------------------- what is held is what may be written
+
+
+async def test_who_steps_in_may_write_no_more_than_was_held(start_stack: Start) -> None:
+    """The first candidate's model writes 16,384 tokens at most, which is held; the second one's would write more."""
+    stack = await start_stack({"tenants": {"acme": {"quota": {"daily_tokens": 10_000_000}}}})
+    await stack.fault("openai", "status", status=500)
+    answer = await stack.chat(model="gpt-4o")
+    assert answer.headers["x-gateway-provider"] == "anthropic"
+    assert answer.headers["x-gateway-quota-clamped"] == "16384"
+    [asked] = await stack.calls_to("anthropic")
+    assert asked["body"]["max_tokens"] == 16384
+
+
+async def test_without_any_quota_who_steps_in_may_write_what_its_model_can(stack: Stack) -> None:
+    await stack.fault("openai", "status", status=500)
+    answer = await stack.chat(model="gpt-4o")
+    assert "x-gateway-quota-clamped" not in answer.headers
+    [asked] = await stack.calls_to("anthropic")
+    assert asked["body"]["max_tokens"] > 16384
+
+
+async def test_a_cap_of_ours_is_never_above_what_the_next_model_takes(start_stack: Start) -> None:
+    quota = {"quota": {"daily_tokens": 100_000}}
+    stack = await start_stack({"tenants": {"acme": quota}, "models": {"two": ["openai/gpt-5.4", "openai/gpt-4o"]}})
+    await stack.fault("openai", "status", status=500, times=1)
+    answer = await stack.chat(model="two")
+    assert (answer.status, answer.headers["x-gateway-model"]) == (200, "gpt-4o")
+    first, second = await stack.calls_to("openai")
+    assert first["body"]["max_completion_tokens"] > 16384
+    assert second["body"].get("max_completion_tokens", second["body"].get("max_tokens")) == 16384

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
-from e2e_heard import hear
+from e2e_heard import hear, seen
 from e2e_script import SSE, USAGE, Say, Scripted, chat_frame, chunk, http, scripted, whole_answer
 from e2e_stack import Stack, Start
 
@@ -168,3 +169,17 @@ async def test_an_answer_is_not_searched_for_keys(start_stack: Start) -> None:
         stack = await start_stack({"providers": {"own": upstream.provider(api_key=KEY)}})
         assert KEY in await (await stack.chat(model="own/m")).text()
         assert (await hear(stack, model="gpt-5.4")).complete
+
+
+# ------------------------------------------------------------ retries
+
+
+async def test_a_dead_provider_is_asked_a_fifth_more_often_than_it_was_called_and_not_oftener(
+    start_stack: Start,
+) -> None:
+    alone = {"providers": ["openai"], "limits": {"concurrency": None}}
+    stack = await start_stack({"breaker": {"failures": 100_000}, "tenants": {"acme": alone}})
+    await stack.fault("openai", "status", status=500)
+    for _ in range(10):
+        await asyncio.gather(*(stack.chat() for _ in range(30)))
+    assert 300 < len(seen(stack, "openai")) <= 1.2 * 300 + 3

@@ -167,3 +167,14 @@ async def test_who_never_says_who_it_is_is_let_go(stack: Stack, monkeypatch: pyt
         assert len(stack.gateway.socketio._server.environ) == 1
         await known.send_str('42/ai/stream,["chat.stream.stop",{"requestId":"x"}]')
         assert "chat.error" in await known.receive_str()
+
+
+async def test_an_event_with_half_a_surrogate_pair_for_a_name_is_refused_like_any_other(stack: Stack) -> None:
+    async with stack.session.ws_connect(f"{stack.origin}/socket.io/?EIO=4&transport=websocket") as socket:
+        await socket.receive()
+        await socket.send_str('40/ai/stream,{"token":"' + stack.token() + '"}')
+        await socket.receive()
+        for event in ('["\\ud800",{}]', '["chat.stream.start",{"requestId":"\\ud800"}]', '["chat.stream.stop",{}]'):
+            await socket.send_str("42/ai/stream," + event)
+            assert "chat.error" in await socket.receive_str(timeout=2)
+    assert [line for line in stack.log_lines() if line["event"] == "library"] == []
