@@ -16,6 +16,7 @@ from gateway.dialects.openai_chat_usage import usage_of
 from gateway.types import BadReply, Change, Glance, Peek, Usage
 
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
+_OLD_CAP = b'"max_tokens"'
 _SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasoning_content")
 
 
@@ -42,8 +43,9 @@ def change(body: bytes, peek: Peek, change: Change) -> bytes:
 
 def _with_new_cap(body: bytes) -> bytes:
     """The cap under the name that newer models want. Where the old name occurs twice the object is written anew."""
-    if body.count(b'"max_tokens"') == 1:
-        return body.replace(b'"max_tokens"', b'"max_completion_tokens"')
+    at = body.rfind(_OLD_CAP)  # clients write it behind the messages
+    if at >= 0 and body.find(_OLD_CAP, 0, at) < 0:
+        return b'%b"max_completion_tokens"%b' % (body[:at], body[at + len(_OLD_CAP) :])
     fields = _decode_top(body)
     return msgspec.json.encode({"max_completion_tokens" if k == "max_tokens" else k: v for k, v in fields.items()})
 

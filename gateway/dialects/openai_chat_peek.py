@@ -57,7 +57,12 @@ def peek(body: bytes) -> Peek:
     cap = top.max_tokens if top.max_completion_tokens is None else top.max_completion_tokens
     many = 1 if top.n is None else top.n
     name = top.model or ""
-    odd = b"\\u" in body or body.count(b'"model"') > 1 or not 1 <= many <= MAX_CHOICES or len(name) > MAX_MODEL_CHARS
+    odd = (
+        (b"\\" in body and b"\\u" in body)
+        or body.count(b'"model"') > 1
+        or not 1 <= many <= MAX_CHOICES
+        or len(name) > MAX_MODEL_CHARS
+    )
     if odd or (cap is not None and not 1 <= cap <= MAX_OUTPUT):
         return _peek_closely(body)
     if bytes(memoryview(top.messages)[:2]) != b"[{" or (top.max_tokens is not None and top.max_tokens < 1):
