@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 from msgspec import structs
@@ -29,19 +30,21 @@ from gateway.web.auth import mint
 DATA = Path("data")
 TENANT = "acme"
 TOKEN_TTL_S = 30 * 86_400
+LOOPBACK = "127.0.0.1"
+END_S = 5.0  # for the simulators to end by themselves
 
 
 def run(arguments: argparse.Namespace) -> int:
     environ = {"GATEWAY_JWT_SECRET": _secret(), **{k: v for k, v in os.environ.items() if v}}
     loaded = load(arguments.config, environ, allow_missing_provider_keys=True)
+    host = arguments.host or LOOPBACK  # whatever the configuration says: a demo is for this machine
     with _simulators() as origin:
 
         def adapt(loaded: Loaded) -> Config:
-            return with_simulators(loaded, origin)
+            return with_simulators(loaded, origin, host)
 
         reloader = Reloader(arguments.config, environ, adapt)
         config = reloader.load()
-        host = arguments.host or config.server.host
         token = mint(config.auth, TENANT, "demo", ["admin"], TOKEN_TTL_S, time.time())
         serve(
             config,
@@ -54,8 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def with_simulators(loaded: Loaded, origin: str) -> Config:
-    """The configuration with a simulator in the place of each provider without a key; metrics open on loopback."""
+def with_simulators(loaded: Loaded, origin: str, host: str) -> Config:
+    """The configuration with a simulator in the place of each provider without a key. Metrics are open where `host`, on which
+    it is served, is reached from this machine alone."""
     config = loaded.config
     providers = {
         name: structs.replace(
@@ -68,8 +72,15 @@ def with_simulators(loaded: Loaded, origin: str) -> Config:
         else provider
         for name, provider in config.providers.items()
     }
-    admin = structs.replace(config.admin, metrics_public=True)
+    admin = structs.replace(config.admin, metrics_public=config.admin.metrics_public or _is_loopback(host))
     return structs.replace(config, providers=providers, admin=admin, log=structs.replace(config.log, format="text"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def banner(loaded: Loaded, config: Config, host: str, port: int, token: str) -> str:
@@ -144,7 +155,11 @@ def _simulators() -> Iterator[str]:
         yield origin
     finally:
         child.terminate()
-        child.wait(timeout=5)
+        try:
+            child.wait(timeout=END_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:
