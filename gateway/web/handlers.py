@@ -247,7 +247,7 @@ class Handlers:
             strict=header("x-gateway-strict") in ("1", "true"),
             timeout_s=_timeout_s(header("x-gateway-timeout-ms")),
             traceparent=traceparent(header("traceparent")),
-            headers=tuple((name, value) for name in VENDOR_HEADERS if (value := header(name))),
+            headers=tuple((name, value) for name in VENDOR_HEADERS if (value := header(name)) and value.isascii()),
             until=min(context.at + KEPT_S, principal.expires_at or context.at + KEPT_S),
         )
 

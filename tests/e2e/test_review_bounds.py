@@ -141,3 +141,17 @@ async def test_limits_that_come_or_go_while_a_call_runs_harm_nobody() -> None:
     limits.change(None, None, None)
     limits.done(100, 10)
     assert (limits.running, limits.headers(0.0)) == (0, [])
+
+
+# ------------------------------------------------------------ headers
+
+
+@pytest.mark.parametrize("value", ["assistants=中", "caf\u00e9"])
+@pytest.mark.parametrize("name", ["openai-beta", "x-session-id", "x-preferred-provider", "x-request-id", "traceparent"])
+async def test_a_header_of_odd_bytes_never_fails_in_our_hands(stack: Stack, name: str, value: str) -> None:
+    body = b'{"model":"gpt-5.4","messages":[{"role":"user","content":"Hello"}]}'
+    head = f"POST /api/v1/acme/ai/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {stack.token()}\r\n"
+    head += f"content-type: application/json\r\n{name}: {value}\r\ncontent-length: {len(body)}\r\n\r\n"
+    told = await send_raw(stack.port, head.encode() + body)
+    assert told.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400")), told
+    assert [line for line in stack.log_lines() if line["event"] in ("internal_error", "library")] == []
