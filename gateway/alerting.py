@@ -35,25 +35,36 @@ class Webhooks:
         self._not_before = 0.0
 
     async def deliver(self) -> None:
-        """One round; the first failure ends it, and the next one waits longer."""
+        """One round. What is refused does not hold back the others; where nobody answers the round ends. After either the next
+        one waits longer."""
         if self.settings.webhook_url is None or time.monotonic() < self._not_before:
             return
         try:
-            for alert in await self._keeper.pending_webhooks():
-                if not await self._send(self.settings.webhook_url, alert):
-                    self._wait_s = min(LONGEST_WAIT_S, self._wait_s * 2 or FIRST_WAIT_S)
-                    self._not_before = time.monotonic() + self._wait_s
-                    return
-                await self._keeper.mark_delivered(alert.id)
-            self._wait_s = 0.0
+            taken = await self._round(self.settings.webhook_url)
         except StoreDown:
             return  # the outbox is still there when the store is
+        self._wait_s = 0.0 if taken else min(LONGEST_WAIT_S, self._wait_s * 2 or FIRST_WAIT_S)
+        self._not_before = time.monotonic() + self._wait_s
+
+    async def _round(self, url: str) -> bool:
+        """Whether all that is pending was taken."""
+        all_taken = True
+        for alert in await self._keeper.pending_webhooks():
+            status = await self._send(url, alert)
+            if status is None:
+                return False
+            if 200 <= status < 300:
+                await self._keeper.mark_delivered(alert.id)
+            else:
+                all_taken = False
+        return all_taken
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, url: str, alert: Alert) -> bool:
+    async def _send(self, url: str, alert: Alert) -> int | None:
+        """The status of the answer; None: there was none."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         body = msgspec.json.encode(alert)
@@ -65,11 +76,10 @@ class Webhooks:
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._log.event("warning", "webhook_failed", alert=alert.id, error=type(error).__name__)
-            return False
+            return None
         if not 200 <= status < 300:
             self._log.event("warning", "webhook_failed", alert=alert.id, status=status)
-            return False
-        return True
+        return status
 
 
 def sign(secret: str, body: bytes, at: int) -> str:
