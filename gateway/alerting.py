@@ -21,6 +21,7 @@ from gateway.stores.keeper import Keeper
 
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 300.0
+BUSY = (408, 429)  # statuses below 500 that are about the receiver and not about the alert
 
 
 class Webhooks:
@@ -35,8 +36,8 @@ class Webhooks:
         self._not_before = 0.0
 
     async def deliver(self) -> None:
-        """One round. What is refused does not hold back the others; where nobody answers the round ends. After either the next
-        one waits longer."""
+        """One round. An alert that is refused does not hold back the others; one to which nobody has an answer ends the round.
+        After either the next one waits longer."""
         if self.settings.webhook_url is None or time.monotonic() < self._not_before:
             return
         try:
@@ -51,20 +52,20 @@ class Webhooks:
         all_taken = True
         for alert in await self._keeper.pending_webhooks():
             status = await self._send(url, alert)
-            if status is None:
-                return False
             if 200 <= status < 300:
                 await self._keeper.mark_delivered(alert.id)
+            elif 400 <= status < 500 and status not in BUSY:
+                all_taken = False  # something about this one alert
             else:
-                all_taken = False
+                return False
         return all_taken
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, url: str, alert: Alert) -> int | None:
-        """The status of the answer; None: there was none."""
+    async def _send(self, url: str, alert: Alert) -> int:
+        """The status of the answer, 0 when there was none."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         body = msgspec.json.encode(alert)
@@ -76,7 +77,7 @@ class Webhooks:
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._log.event("warning", "webhook_failed", alert=alert.id, error=type(error).__name__)
-            return None
+            return 0
         if not 200 <= status < 300:
             self._log.event("warning", "webhook_failed", alert=alert.id, status=status)
         return status
