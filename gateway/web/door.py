@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp_sse import EventSourceResponse
 
@@ -193,11 +193,30 @@ class Door:
 
     @web.middleware
     async def missing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """What no path of the application takes (CONNECT, OPTIONS *) is refused as any other unknown path."""
+        """What no path of the application takes (CONNECT, OPTIONS *) is refused as any other unknown path, and what aiohttp
+        should not have taken as what it is."""
+        if (refusal := _malformed(request)) is not None:
+            answer = refuse(self._handlers, request, refusal)
+            answer.force_close()
+            return answer
         try:
             return await handler(request)
         except web.HTTPNotFound:
             return refuse(self._handlers, request, NotFound("Nothing is served there."))
+
+
+def _malformed(request: web.Request) -> GatewayError | None:
+    """Why this is no request of HTTP/1, although aiohttp reads it as one. Source: RFC 9112, sections 2.3 and 6.1."""
+    if request._message.version not in (HttpVersion10, HttpVersion11):
+        request._version = HttpVersion11  # aiohttp would answer in the client's own
+        return InvalidRequest("HTTP/1.1 and HTTP/1.0 are spoken here.", status=505)
+    if hdrs.TRANSFER_ENCODING in request.headers and hdrs.CONTENT_LENGTH in request.headers:
+        # aiohttp lets an empty Transfer-Encoding pass. A proxy before us that went by the other one would let a second
+        # request through in the body of the first.
+        return InvalidRequest("A request has either a Content-Length or a Transfer-Encoding.")
+    if hdrs.TRANSFER_ENCODING in request.headers and request.version == HttpVersion10:
+        return InvalidRequest("HTTP/1.0 has no Transfer-Encoding.")
+    return None
 
 
 def refuse(

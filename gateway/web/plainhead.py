@@ -86,4 +86,6 @@ def read_plain(raw: bytes) -> Head | None:
 def may_become_plain(begun: bytes) -> bool:
     """Whether the first bytes of a head are worth waiting for the rest: for anything else aiohttp has the right refusal at once."""
     beginning = b"POST /"
-    return begun.startswith(beginning[: len(begun)]) and begun.count(b"\n") == begun.count(b"\r\n")
+    line_ends = begun.count(b"\r\n")
+    whole_ends = begun.count(b"\n") == line_ends == begun.count(b"\r") - begun.endswith(b"\r")
+    return whole_ends and begun.startswith(beginning[: len(begun)])

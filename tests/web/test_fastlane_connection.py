@@ -308,8 +308,19 @@ async def test_a_head_without_carriage_returns_is_not_waited_for() -> None:
     assert room.aiohttp[0].heard == request
 
 
+async def test_aiohttp_takes_over_no_connection_whose_client_does_not_take_its_answers() -> None:
+    room = Room(answer_at_once)
+    connection, wire = room.connect()
+    connection.pause_writing()  # aiohttp would not know, and fail when it is told to resume
+    connection.data_received(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert room.aiohttp == []
+    connection.resume_writing()
+    assert room.aiohttp[0].heard.startswith(b"GET /livez")
+    assert wire.protocol is room.aiohttp[0]
+
+
 async def test_aiohttp_takes_over_a_connection_that_reads() -> None:
-    slow, room = Slow(), None
+    slow = Slow()
     room = Room(slow)
     connection, wire = room.connect()
     other = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
