@@ -178,3 +178,17 @@ async def test_an_event_with_half_a_surrogate_pair_for_a_name_is_refused_like_an
             await socket.send_str("42/ai/stream," + event)
             assert "chat.error" in await socket.receive_str(timeout=2)
     assert [line for line in stack.log_lines() if line["event"] == "library"] == []
+
+
+async def test_when_the_drain_time_is_over_a_chat_is_told_before_its_socket_closes(start_stack: Start) -> None:
+    stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=0.6)
+    async with socket_of(stack) as socket:
+        await begin(socket, "a")
+        assert (await hear(socket))[0] == "chat.start"
+        await stack.gateway.drain()
+        stopping = asyncio.create_task(stack.gateway.sockets.close())
+        told = await hear_out(socket)
+        error_in(told[-1], "a", "stream_interrupted")
+        assert (await socket.receive(timeout=2)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING)
+        assert socket.close_code == 1001
+        await stopping
