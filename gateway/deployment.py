@@ -171,6 +171,10 @@ class Deployment:
         """When the first credential can be used again (monotonic seconds)."""
         return min((c.until for c in self.credentials), default=0.0)
 
+    def resting(self, now: float) -> bool:
+        """Whether any credential cannot be used at present."""
+        return any(credential.until > now for credential in self.credentials)
+
     def head(self, credential: int, model: str, stream: bool) -> bytes:
         """The request line and fixed headers of a chat call, without length and end. Raises ValueError for a header that
         cannot be written, which the configuration's own checks make impossible."""

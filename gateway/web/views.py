@@ -108,11 +108,12 @@ class Views:
         }
 
     def _status(self, deployment: Deployment, now: float) -> str:
-        """available, degraded (a probe is due, or the last calls failed, or keys cool down) or unavailable."""
+        """available, degraded (a probe is due, the last call failed, or a key rests) or unavailable (to all calls)."""
         state = deployment.breaker.state(now)
-        if state == "closed" and deployment.usable_at() > now:
+        spent = any(v.limit is not None and v.used >= v.limit for v in self._keeper.accounts([deployment.scope]))
+        if spent or (state == "closed" and deployment.usable_at() > now):
             return "unavailable"
-        if state == "closed" and deployment.breaker.consecutive_failures:
+        if state == "closed" and (deployment.breaker.consecutive_failures or deployment.resting(now)):
             return "degraded"
         return STATUS_OF[state]
 
