@@ -110,7 +110,8 @@ class Run(Bill):
             kind = InvalidJson if bad.code == "invalid_json" else InvalidRequest
             self._refuse(kind(bad.message, param=bad.param, code=bad.code))
         except asyncio.CancelledError:
-            self._trail.outcome, self._trail.status = self._trail.outcome or "cancelled", self._trail.status or 499
+            ended = "client_gone" if self._outlet.gone else "cancelled"
+            self._trail.outcome, self._trail.status = self._trail.outcome or ended, self._trail.status or 499
             raise
         except Exception as bug:  # border: a bug of ours must not take the connection down or leave a hold
             self._p.recorder.bug(self._call.id, bug)
