@@ -101,7 +101,7 @@ class Stream(asyncio.Protocol):
 
     def _fail(self, why: str) -> None:
         if self.failure is None:
-            self.failure = why[-EXCERPT:]
+            self.failure = why[:EXCERPT]
 
     @property
     def silent(self) -> bool:
@@ -115,7 +115,8 @@ class Stream(asyncio.Protocol):
         if not stamps:
             self._rest = data  # part of a frame, or the head of the answer alone
             if self.silent and not data.startswith(OK[: len(data)]):
-                self._fail(data.decode(errors="replace"))
+                head, _, body = data.decode(errors="replace").partition("\r\n\r\n")
+                self._fail(f"{head.partition(chr(13))[0]}: {body}")
             return
         self._rest = self._after_last(data)
         if self.silent:
