@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import LineTooLong
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.web.door import refuse
 from gateway.web.handlers import Handlers
-from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, Unsent
+from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, LINGER_S, Unsent
 
 MAX_LINE_BYTES = 16 * 1024
 
@@ -31,6 +31,7 @@ class Protocol(web.RequestHandler):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_LINE_BYTES,
             keepalive_timeout=IDLE_S,
+            lingering_time=LINGER_S,
             auto_decompress=False,  # the exchange does it, within its cap
         )
         self._handlers = handlers

@@ -14,13 +14,15 @@ from doors_site import COMPLETIONS, Site, chat
 from doors_wire import Client
 
 Leave = Callable[[float], Site]
+LAST_S = 0.3
 
 
 @pytest.fixture(
     params=[(True, "asyncio"), (False, "asyncio"), (True, "uvloop")], ids=["lean", "aiohttp", "lean on uvloop"]
 )
-def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Leave]:
-    """Begins a site with so many seconds to drain."""
+def begin(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leave]:
+    """Begins a site with so many seconds to drain, and little patience with idle clients."""
+    monkeypatch.setattr("gateway.app.LAST_S", LAST_S)
     lean, loop = request.param
     sites: list[Site] = []
 
@@ -79,7 +81,9 @@ def test_a_request_that_crosses_the_news_is_answered_and_told(begin: Leave) -> N
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_call_comes_to_its_end(begin: Leave, stream: bool) -> None:
     site = begin(5)
-    site.fault("stall", after_events=1, delay_s=1.5) if stream else site.fault("slow_first_byte", delay_s=1.5)
+    site.fault("stall", after_events=1, delay_s=LAST_S + 0.3) if stream else site.fault(
+        "slow_first_byte", delay_s=LAST_S + 0.3
+    )
     with site.connect() as client:
         client.send(site.post(chat("to the end", stream=stream)))
         site.until(lambda: site.gateway.pipeline.live)
@@ -100,7 +104,7 @@ def test_a_body_on_its_way_is_waited_for(begin: Leave) -> None:
         client.send(request[:-5])
         site.until(lambda: site.gateway.handlers.arriving)
         drain(site)
-        assert not client.is_closed(1.3)
+        assert not client.is_closed(LAST_S + 0.3)
         client.send(request[-5:])
         answer = client.answer()
         assert (answer.status, answer.closes) == (200, True)
@@ -121,7 +125,11 @@ def test_what_does_not_come_to_its_end_is_cut_with_a_word(begin: Leave) -> None:
     site.until(site.is_at_rest)
 
 
-def test_nothing_is_left_when_the_gateway_has_stopped(begin: Leave) -> None:
+def test_nothing_is_left_when_the_gateway_has_stopped(begin: Leave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "gateway.web.door.BODY_TIMEOUT_S", 0.5
+    )  # aiohttp has some patience even when all others are gone
+    monkeypatch.setattr("gateway.web.protocol.LINGER_S", 0.2)
     site = begin(0.1)
     clients: list[Client] = [site.connect() for _ in range(4)]
     clients[0].send(site.post(chat())[:-3])
@@ -149,7 +157,7 @@ async def websocket(site: Site) -> AsyncIterator[aiohttp.ClientWebSocketResponse
 def test_a_websocket_stays_until_the_end(begin: Leave) -> None:
     """What it was asked for before is answered, what comes later is refused, and only the end closes it."""
     site = begin(5)
-    site.fault("stall", after_events=1, delay_s=1.3)
+    site.fault("stall", after_events=1, delay_s=LAST_S + 0.3)
 
     async def ask(socket: aiohttp.ClientWebSocketResponse) -> None:
         await socket.send_json(

@@ -85,6 +85,18 @@ def test_an_idle_connection_has_75_seconds(any_site: Site) -> None:
             assert client.is_closed()
 
 
+def test_a_body_that_came_by_itself_is_no_head_that_has_begun(any_site: Site) -> None:
+    request = any_site.post(chat())
+    with any_site.connect() as client:
+        client.send(request[:-10])
+        any_site.until(lambda: any_site.gateway.handlers.arriving)
+        client.send(request[-10:])
+        assert client.answer().status == 200
+        any_site.pass_time(60)
+        client.send(request)
+        assert client.answer().status == 200
+
+
 def test_a_call_may_take_its_time(any_site: Site) -> None:
     any_site.fault("slow_first_byte", delay_s=0.3)
     with any_site.connect() as client:
