@@ -36,10 +36,11 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         assert site.trouble == []
 
 
-def drain(site: Site) -> None:
+def drain(site: Site) -> asyncio.Future[None]:
     """Begin to drain, and wait until the listener is closed."""
-    site.do(lambda: asyncio.ensure_future(site.gateway.drain()))
+    drained = site.do(lambda: asyncio.ensure_future(site.gateway.drain()))
     site.until(lambda: site.gateway.draining)
+    return drained
 
 
 def is_refused(site: Site) -> bool:
@@ -103,12 +104,14 @@ def test_a_body_on_its_way_is_waited_for(begin: Leave) -> None:
     with site.connect() as client:
         client.send(request[:-5])
         site.until(lambda: site.gateway.handlers.arriving)
-        drain(site)
+        drained = drain(site)
         assert not client.is_closed(LAST_S + 0.3)
+        assert not drained.done()
         client.send(request[-5:])
         answer = client.answer()
         assert (answer.status, answer.closes) == (200, True)
         assert client.is_closed()
+    site.until(drained.done)
 
 
 def test_what_does_not_come_to_its_end_is_cut_with_a_word(begin: Leave) -> None:
