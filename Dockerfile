@@ -9,7 +9,7 @@ WORKDIR /build
 # The environment that is shipped has no pip; the image's own pip fills it, by hash.
 RUN python -m venv --without-pip /opt/venv
 COPY requirements.txt .
-RUN pip --python /opt/venv install --require-hashes -r requirements.txt
+RUN pip --python /opt/venv install --no-deps --require-hashes -r requirements.txt
 COPY . .
 # What only the build needs does not stay.
 RUN pip --python /opt/venv wheel --no-deps --no-build-isolation --wheel-dir dist . \
