@@ -80,7 +80,7 @@ class Bench:
 
         upstream.connection_made(MemoryTransport(answer))
         pool.give_back(upstream)
-        lane = Lane(gateway.handlers, 1 << 20, lambda: asyncio.Protocol(), time.monotonic)
+        lane = Lane(gateway.handlers, 1 << 20, lambda: asyncio.Protocol(), time.monotonic, gateway.upstream.round)
         self.connection = Connection(lane)
         self.connection.connection_made(MemoryTransport(self._answer))
 

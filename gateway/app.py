@@ -155,7 +155,7 @@ class Gateway:
         assert self._runner.server is not None
         door = partial(Protocol, self._runner.server, self.handlers)
         if self.config.server.fast_lane:
-            self._lane = Lane(self.handlers, self._max_body_bytes, door, time.monotonic)
+            self._lane = Lane(self.handlers, self._max_body_bytes, door, time.monotonic, self.upstream.round)
         self.tasks.every(1.0, "connection sweep", self.sweep)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._lane or door, sock=sock, backlog=1024)

@@ -58,6 +58,10 @@ class Attempt:
         self._clock = clock
         self._body: list[bytes] = []
 
+    def belongs_to(self, outlet: Outlet, trail: Trail) -> None:
+        """Whom to give the answer, and where its figures go, for an attempt that was made without."""
+        self._outlet, self._trail = outlet, trail
+
     # ------------------------------------------------------------ waiting for the end
 
     def __await__(self) -> Generator[Attempt, None, Result]:

@@ -90,6 +90,20 @@ class LogWriter:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
+    def plain(self, at: float, rest: bytes) -> None:
+        """As `access`, for a line of which all but the beginning is written: `rest` is JSON from request_id on."""
+        pending = self._pending
+        if len(pending) >= MAX_BACKLOG:
+            self._on_drop(1)
+            return
+        if self._text:
+            line = msgspec.json.decode(b"{" + rest, type=AccessLine)
+            pending.append(self._access_text(at, line))
+        else:
+            pending.append(self._beginning(at) + rest)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+
     def event(self, level: str, event: str, **fields: Any) -> None:
         """Write something that happened, outside of calls: a breaker that opened, a reload, a start."""
         if LEVELS[level] < self.threshold:
@@ -125,12 +139,15 @@ class LogWriter:
                 self._on_drop(data.count(b"\n"))  # the pipe is closed or the disk full: serving goes on
 
     def _access_json(self, at: float, line: AccessLine) -> bytes:
-        # The line's own object is spliced behind what all lines begin with; the second is formatted once a second.
+        # The line's own object is spliced behind what all lines begin with.
+        return b"%b%b\n" % (self._beginning(at), self._encode(line)[1:])
+
+    def _beginning(self, at: float) -> bytes:
+        """What all lines of calls begin with; the second is formatted once a second."""
         second = int(at)
         if second != self._second[0]:
             self._second = (second, f'{{"at":"{stamp(second)[:20]}'.encode())
-        millis = int((at - second) * 1000)
-        return b'%b%03dZ","level":"info","event":"request",%b\n' % (self._second[1], millis, self._encode(line)[1:])
+        return b'%b%03dZ","level":"info","event":"request",' % (self._second[1], int((at - second) * 1000))
 
     def _access_text(self, at: float, line: AccessLine) -> bytes:
         via = f" {line.provider}/{line.upstream_model}" if line.provider else ""

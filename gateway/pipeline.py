@@ -4,7 +4,7 @@
     hold      tokens of the tenant and of the provider, one step  stores.keeper
     admit     the tenant's rate limits                            core.limits
     send      one provider, one transfer                          outgoing.py, attempt.py
-    judge     what a failure means: breaker, cool-down, next      core.retry
+    judge     what a failure means: breaker, cool-down, next      outcome.py, core.retry
     settle    always: the hold becomes what was really used; metrics and the access line
 
 Rule 1: every surface goes through here, and `settle` runs whatever happens, the client's disappearance included.
@@ -21,20 +21,23 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from gateway.attempt import Attempt, WholeAnswer
-from gateway.bill import Bill
-from gateway.call import Call, Outlet, Result, Step
+from msgspec import Struct
+
+from gateway.attempt import Attempt
+from gateway.call import Call, Outlet
 from gateway.core import retry
 from gateway.core.ledger_views import Refused
-from gateway.core.verdict import Skip, SkipKind, interrupted, nobody_left, refused
+from gateway.core.verdict import Skip, SkipKind, nobody_left, refused
+from gateway.core.wallet import Hold
 from gateway.deployment import Closed, Deployment
 from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
+from gateway.outcome import Outcome
 from gateway.outgoing import prepare
 from gateway.recorder import Recorder
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
 from gateway.streaming import Stream
-from gateway.types import BadRequest, Notes, Unsupported
+from gateway.types import BadRequest, Unsupported
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest
 
@@ -71,39 +74,37 @@ class Pipeline:
             attempt.stop(STOPPING)
 
 
-class Run(Bill):
+class Begun(Struct, frozen=True):
+    """A first attempt that somebody else made as `Run` would have (web.express), and how it ended.
+
+    `hold` of `want` tokens was admitted by the tenant's limits; the plan is that of `routes`, and its first candidate was tried.
+    """
+
+    attempt: Attempt
+    routes: Routes
+    hold: Hold
+    bound: int
+    want: int
+    ticket: int
+    at: float  # when it was sent, monotonic seconds
+
+
+class Run(Outcome):
     """One call on its way. Lives as long as the call."""
 
-    __slots__ = (
-        "_admitted",
-        "_credential",
-        "_faults",
-        "_left",
-        "_outlet",
-        "_overflowed",
-        "_p",
-        "_routes",
-        "_skips",
-        "_ticket",
-        "_timer",
-    )
+    __slots__ = ("_p", "_timer")
 
     def __init__(self, pipeline: Pipeline, call: Call, outlet: Outlet) -> None:
-        super().__init__(pipeline.keeper, pipeline.recorder, call)
+        super().__init__(pipeline.keeper, pipeline.recorder, pipeline.clock, pipeline.routes, call, outlet)
         self._p = pipeline
-        self._outlet = outlet
-        self._routes = pipeline.routes
-        self._admitted = False
-        self._faults: list[Fault] = []
-        self._skips: list[Skip] = []
-        self._left: tuple[str, str] | None = None  # the provider that was passed over last, and why
-        self._overflowed: int | None = None  # the context, in tokens, that the request did not fit into
-        self._ticket = self._credential = 0
         self._timer: asyncio.TimerHandle | None = None  # of the client's own deadline
 
-    async def run(self) -> None:
+    async def run(self, begun: Begun | None = None) -> None:
+        """Answer the call, from its beginning or from the end of a first attempt."""
         try:
-            await self._try_all(self._routes.plan(self._call))
+            if begun is not None:
+                self._take_over(begun)
+            await self._try_all(self._routes.plan(self._call), begun)
         except GatewayError as error:
             self._refuse(error)
         except BadRequest as bad:
@@ -121,16 +122,24 @@ class Run(Bill):
 
     # ------------------------------------------------------------ candidates
 
-    async def _try_all(self, plan: list[Choice]) -> None:
+    def _take_over(self, begun: Begun) -> None:
+        self._routes, self._hold, self._admitted = begun.routes, begun.hold, True
+        self._bound, self._want, self._ticket = begun.bound, begun.want, begun.ticket
+        begun.attempt.belongs_to(self._outlet, self._trail)
+
+    async def _try_all(self, plan: list[Choice], begun: Begun | None) -> None:
         fallback, trail = self._routes.fallback, self._trail
         limit = fallback.max_attempts if fallback.enabled else 1
         again: list[tuple[Choice, float]] = []
         for choice in plan if fallback.enabled else plan[:1]:
-            if trail.attempts >= limit:
+            if begun is not None:
+                fault, begun = self._judge_begun(choice, begun), None
+            elif trail.attempts >= limit:
                 break
-            if not self._fits(choice):
+            elif not self._fits(choice):
                 continue
-            fault = await self._try(choice)
+            else:
+                fault = await self._try(choice)
             while fault is not None and self._has_other_key(choice, fault) and trail.attempts < limit:
                 fault = await self._try(choice)
             if trail.outcome:
@@ -145,6 +154,11 @@ class Run(Bill):
                 if trail.outcome:
                     return
         raise nobody_left(self._faults, self._skips, self._call.peek.model, self._trail.public())
+
+    def _judge_begun(self, choice: Choice, begun: Begun) -> Fault | None:
+        trail = self._trail
+        trail.attempts, trail.provider, trail.model = 1, choice.deployment.name, choice.model
+        return self._judge(choice, begun.attempt, begun.attempt.report, begun.at)
 
     def _fits(self, choice: Choice) -> bool:
         """After a context overflow only an alias's later entry with a larger context is asked: the operator chose it for that."""
@@ -206,9 +220,6 @@ class Run(Bill):
         if self._call.left_s(now) <= 0:
             raise self._ended_by(DEADLINE)
         return False
-
-    def _ended_by(self, fault: Fault) -> GatewayError:
-        return nobody_left([fault], [], self._call.peek.model, self._trail.public())
 
     def _skip(self, choice: Choice, kind: SkipKind, reason: str, wait_s: float | None) -> None:
         self._skips.append(Skip(kind, wait_s))
@@ -295,86 +306,3 @@ class Run(Bill):
         """A probe's stream has begun: the breaker closes, and what becomes of the stream is reported as of any other."""
         deployment.breaker.success(self._ticket, now)
         self._ticket = deployment.breaker.admit(now) or 0
-
-    # ------------------------------------------------------------ what came of it
-
-    def _judge(self, choice: Choice, sink: Attempt, result: Result, began: float) -> Fault | None:
-        deployment, trail, fault = choice.deployment, self._trail, result.fault
-        ended = self._p.clock()
-        trail.upstream_s += (trail.first_content_at or ended) - began
-        if fault is None:
-            trail.steps.append(Step(deployment.name, choice.model, "ok", choice.because, "", sink.status, began, ended))
-            deployment.breaker.success(self._ticket, ended)
-            self._succeed(choice, sink, result)
-            return None
-        if fault.body and choice.passthrough is None:
-            fault = retry.without_body(fault)  # another dialect's words: the client gets them in its own
-        fault = deployment.without_keys(fault)
-        reason = fault.safe_message or fault.kind.replace("_", " ")
-        status = sink.status or None
-        step = Step(deployment.name, choice.model, fault.kind, choice.because, reason, status, began, ended)
-        trail.steps.append(step)
-        self._p.recorder.fault(self._call, step, fault)
-        if deployment.judge(fault, self._ticket, self._credential, ended):
-            self._p.recorder.breaker_opened(deployment.name, fault)
-        self._charge_failed(choice, result)
-        return self._go_on(choice, fault, result)
-
-    def _go_on(self, choice: Choice, fault: Fault, result: Result) -> Fault | None:
-        """After a failure: it is over, or the next candidate's turn. Raises when nobody else may be asked."""
-        trail, deployment = self._trail, choice.deployment
-        if result.committed:
-            self._break_off(fault, result)
-            return None
-        if fault.kind == "gone":
-            trail.outcome, trail.status = "client_gone", 499
-            return None
-        self._faults.append(fault)
-        if fault.kind == "context_overflow":
-            self._overflowed = choice.abilities.context or 0
-        if fault.next is Next.STOP:
-            raise self._ended_by(fault)
-        trail.provider = trail.model = ""
-        self._drop(deployment)
-        self._left = (deployment.name, fault.kind)
-        return fault
-
-    def _succeed(self, choice: Choice, sink: Attempt, result: Result) -> None:
-        trail = self._trail
-        trail.usage, trail.status, trail.outcome = result.usage, 200, "ok"
-        self._charge_answer(choice, result)
-        if self._call.session:
-            self._routes.remember(self._call, choice)
-        if isinstance(sink, WholeAnswer):
-            sink.deliver()
-        else:
-            self._outlet.end()
-
-    def _break_off(self, fault: Fault, result: Result) -> None:
-        """After the first content: the client is told that its answer is cut, unless it left by itself."""
-        trail = self._trail
-        trail.usage, trail.status = result.usage, 200
-        if fault.kind == "gone":
-            trail.outcome = "client_gone"
-            return
-        error = interrupted(fault)
-        error.identify(self._call.id)
-        trail.outcome, trail.error = "interrupted", error.code or ""
-        self._outlet.broken(error)
-
-    def _refuse(self, error: GatewayError) -> None:
-        error.identify(self._call.id)
-        trail = self._trail
-        trail.status, trail.error = error.status, error.code or ""
-        trail.outcome = "error" if error.status >= 500 else "refused"
-        trail.notes = trail.notes or Notes()
-        if trail.first_content_at:
-            self._outlet.broken(error)  # the answer has begun, and can only be cut
-        else:
-            self._outlet.fail(trail, error)
-
-    def _settle(self) -> None:
-        self._pay()
-        if self._admitted:
-            self._call.terms.limits.done(self._want, self._trail.total_tokens)
-        self._p.recorder.call(self._routes, self._call, self._trail)

@@ -9,7 +9,10 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.call import Call, Step, Trail
+import msgspec
+from msgspec import Struct
+
+from gateway.call import Call, Step, Terms, Trail
 from gateway.errors import Fault
 from gateway.logs import AccessLine, LogWriter, name_of
 from gateway.routes import Routes
@@ -58,6 +61,15 @@ class Tally:
             "dailyTokens": daily_tokens,
             "errorRate": round(self.errors / self.requests, 4) if self.requests else 0.0,
         }
+
+
+class PlainLine(Struct, frozen=True):
+    """Where the figures of plain calls from one head to one place go, and what all their access lines say."""
+
+    series: Series
+    tallies: tuple[Tally, Tally]
+    before: bytes  # from the request's id on, after it
+    between: bytes  # from the duration on, after it
 
 
 class Recorder:
@@ -111,6 +123,46 @@ class Recorder:
             series.attempts_ok.value += 1
         if self.log.writes_access:
             self.log.access(call.at, self._line(call, trail, duration))
+
+    def plain_line(self, routes: Routes, terms: Terms, model: str, provider: str, upstream_model: str) -> PlainLine:
+        """What `plain` needs, for as long as these routes hold."""
+        if routes is not self._routes:
+            self._routes = routes
+            self._series.clear()
+        key = (terms.surface, terms.tenant, model, provider, upstream_model, 200, False)
+        series = self._series.get(key) or self._bind(routes, key)
+        same = {"surface": terms.surface, "tenant": terms.tenant, "user": terms.user, "key": terms.key}
+        same |= {"provider": provider, "model": model, "upstream_model": upstream_model, "outcome": "ok"}
+        head = {"method": terms.method, "path": terms.path, "status": 200}
+        before, between = (msgspec.json.encode(fields)[1:-1] for fields in (head, {k: v for k, v in same.items() if v}))
+        return PlainLine(series, self._tallies_of(provider, terms.tenant), before, between)
+
+    def plain(self, line: PlainLine, id_: bytes, at: float, duration_s: float, upstream_s: float, usage: Usage) -> None:
+        """As `call`, for a call that its first candidate answered whole and of which there is nothing more to say."""
+        series, total = line.series, usage.total
+        series.answered(duration_s, upstream_s, None, usage)
+        for tally in line.tallies:
+            tally.requests += 1
+            tally.successes += 1
+            tally.latency_s += upstream_s
+            tally.tokens += total
+        series.attempts_ok.value += 1
+        if self.log.writes_access:
+            self.log.plain(
+                at,
+                b'"request_id":"%b",%b,"duration_ms":%.3f,%b,"attempts":1,"total_tokens":%d,"upstream_ms":%.3f,'
+                b'"input_tokens":%d,"output_tokens":%d}\n'
+                % (
+                    id_,
+                    line.before,
+                    duration_s * 1000,
+                    line.between,
+                    total,
+                    upstream_s * 1000,
+                    usage.input,
+                    usage.output,
+                ),
+            )
 
     def fault(self, call: Call, step: Step, fault: Fault) -> None:
         """One attempt failed: for the operator, with what must not reach the client."""

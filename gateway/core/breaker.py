@@ -25,10 +25,10 @@ class Breaker:
     """The health of one provider and base URL. `now` is monotonic seconds everywhere.
 
     A call asks `admit`, and reports exactly once with the ticket it got: `success`, `failure` or `neutral`.
+    `closed_ticket` is what `admit` gives while it is closed, None while it is not.
     """
 
     __slots__ = (
-        "_closed_ticket",
         "_failures",
         "_generation",
         "_lease_until",
@@ -36,6 +36,7 @@ class Breaker:
         "_open_s",
         "_open_until",
         "_probe_lease_s",
+        "closed_ticket",
     )
 
     def __init__(self, failures: int = 5, open_s: float = 60.0, probe_lease_s: float = 60.0) -> None:
@@ -45,7 +46,7 @@ class Breaker:
         self._probe_lease_s = probe_lease_s
         self._generation: Ticket = 0
         # The ticket of a closed breaker, None when it is not closed: one look decides the common case.
-        self._closed_ticket: Ticket | None = 0
+        self.closed_ticket: Ticket | None = 0
         self._failures = 0
         self._open_until = 0.0
         self._lease_until = _NO_LEASE
@@ -57,7 +58,7 @@ class Breaker:
 
     def admit(self, now: float) -> Ticket | None:
         """A ticket to call the provider with, or None: do not call."""
-        ticket = self._closed_ticket
+        ticket = self.closed_ticket
         return ticket if ticket is not None else self._admit_probe(now)
 
     def _admit_probe(self, now: float) -> Ticket | None:
@@ -72,9 +73,9 @@ class Breaker:
         if ticket != self._generation:
             return
         self._failures = 0
-        if self._closed_ticket is None:
+        if self.closed_ticket is None:
             self._generation += 1
-            self._closed_ticket = self._generation
+            self.closed_ticket = self._generation
             self._lease_until = _NO_LEASE
 
     def failure(self, ticket: Ticket, now: float) -> bool:
@@ -82,28 +83,28 @@ class Breaker:
         if ticket != self._generation:
             return False
         self._failures += 1
-        if self._closed_ticket is not None and self._failures < self._limit:
+        if self.closed_ticket is not None and self._failures < self._limit:
             return False
         self._generation += 1
-        self._closed_ticket = None
+        self.closed_ticket = None
         self._open_until = now + self._open_s
         self._lease_until = _NO_LEASE
         return True
 
     def neutral(self, ticket: Ticket, now: float) -> None:
         """Nothing was learnt. A probe gives its lease back, so that the next call may probe at once."""
-        if ticket == self._generation and self._closed_ticket is None:
+        if ticket == self._generation and self.closed_ticket is None:
             self._generation += 1
             self._lease_until = _NO_LEASE
 
     def state(self, now: float) -> State:
         """What the next call would meet: half open begins when the time is up, not when somebody asks."""
-        if self._closed_ticket is not None:
+        if self.closed_ticket is not None:
             return "closed"
         return "open" if now < self._open_until else "half_open"
 
     def retry_at(self, now: float) -> float:
         """Seconds from `now` until a call may be admitted; 0.0 when one would be now."""
-        if self._closed_ticket is not None:
+        if self.closed_ticket is not None:
             return 0.0
         return max(0.0, self._open_until - now, self._lease_until - now)

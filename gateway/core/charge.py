@@ -33,6 +33,11 @@ def reservation(input_bound: int, n: int, max_output: int | None, room: int | No
 Charge = tuple[int, bool, bool]  # tokens, whether they are estimated, whether the report was suspect
 
 
+def sound(usage: Usage, held: int) -> bool:
+    """Whether a report is charged without a second look: positive, and not above four times what was held."""
+    return 0 < usage.total <= 4 * held and usage.input >= 0 and usage.output >= 0
+
+
 def charge(
     usage: Usage | None, *, input_bound: int, output_bytes: int, held: int, abilities: Abilities, interrupted: bool
 ) -> Charge:
@@ -41,7 +46,7 @@ def charge(
     input_bound: upper bound of the request in tokens. output_bytes: bytes of generated content that were seen.
     held: the reservation. interrupted: the answer did not come to its end, so a report may be a beginning only.
     """
-    if usage is not None and not interrupted and 0 < usage.total <= 4 * held and usage.input >= 0 and usage.output >= 0:
+    if usage is not None and not interrupted and sound(usage, held):
         return usage.total, False, False  # nearly always
     seen = input_bound + (output_estimate(output_bytes) if output_bytes else 0)
     if usage is None:  # normal for an answer that was cut, for one that came to its end it is not

@@ -144,6 +144,12 @@ class TenantLimits:
         if self._tokens:
             self._tokens.give_back(tokens - tokens_actual)
 
+    def lines(self, now: float) -> bytes:
+        """`headers` as they stand on the wire."""
+        if self._free:
+            return b""
+        return "".join([f"{name}: {value}\r\n" for name, value in self.headers(now)]).encode()
+
     def headers(self, now: float) -> list[Header]:
         """The x-ratelimit-* headers of the limits that exist, in OpenAI's format: whole numbers, and durations like 1m30s."""
         if self._free:

@@ -102,9 +102,9 @@ class Keeper:
         limited = [room for room in rooms if room is not None]
         return max(0, min(limited)) if limited else None
 
-    def try_hold(self, scopes: Scopes, tokens: int) -> Hold | None:
-        """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed."""
-        return self._wallet.take(scopes, tokens, self._clock())
+    def try_hold(self, scopes: Scopes, tokens: int, at: float | None = None) -> Hold | None:
+        """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed. `at`: unix seconds, now."""
+        return self._wallet.take(scopes, tokens, self._clock() if at is None else at)
 
     async def hold(self, scopes: Scopes, tokens: int, wait_s: float = 0.3) -> Hold:
         """Reserve `tokens` on all scopes, day and month. Raises Refused."""

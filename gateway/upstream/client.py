@@ -18,6 +18,7 @@ from gateway.upstream.dns import Addresses
 from gateway.upstream.pool import Pool, PoolStats, Tuning
 from gateway.upstream.proxy import Proxies
 from gateway.upstream.request import Origin, UpstreamRequest
+from gateway.upstream.round import Round
 from gateway.upstream.sink import Sink
 from gateway.upstream.transfer import Transfer
 
@@ -42,6 +43,7 @@ class Upstream:
         self._proxies = Proxies(environ)
         self._dialer = Dialer(Addresses(self._lookup, tuning.dns_ttl_s, self._clock), self._loop)
         self._pools: dict[Origin, Pool] = {}
+        self.round = Round(self._loop)  # whoever else writes in this loop joins it
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -71,7 +73,7 @@ class Upstream:
 
     def _open_pool(self, origin: Origin) -> Pool:
         proxy = self._proxies.for_origin(origin)
-        pool = self._pools[origin] = Pool(origin, proxy, self._dialer, self._tuning, self._clock)
+        pool = self._pools[origin] = Pool(origin, proxy, self._dialer, self._tuning, self._clock, self.round)
         return pool
 
     def _sweep(self) -> None:

@@ -12,7 +12,7 @@ import asyncio
 from typing import Protocol
 
 from gateway.upstream.reader import BadReply, Reader
-from gateway.upstream.request import UpstreamRequest
+from gateway.upstream.round import Round
 from gateway.upstream.transfer import Home, Transfer
 
 _LARGE_BODY_BYTES = 64 * 1024
@@ -21,6 +21,9 @@ _BODYLESS = (b"GET ", b"HEAD ", b"DELETE ", b"OPTIONS ")
 
 class Keeper(Home, Protocol):
     """The pool, as its connections see it."""
+
+    round: Round
+    plain: bool  # heads go out as they are
 
     def give_back(self, connection: Connection) -> None:
         """The connection is free and clean."""
@@ -42,14 +45,16 @@ class Keeper(Home, Protocol):
 class Connection(asyncio.Protocol):
     """See the module. `uses` counts exchanges; `idle_since` is when it last came back to its pool."""
 
-    __slots__ = ("_keeper", "_reader", "_transfer", "idle_since", "transport", "uses")
+    __slots__ = ("_keeper", "_plain", "_reader", "_transfer", "_unwritten", "idle_since", "transport", "uses")
 
     transport: asyncio.Transport
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
+        self._plain = keeper.plain
         self._reader = Reader()
         self._transfer: Transfer | None = None
+        self._unwritten = b""  # a request that goes out with the end of the round
         self.idle_since = 0.0
         self.uses = 0
 
@@ -67,23 +72,28 @@ class Connection(asyncio.Protocol):
         transfer.work(self, "first_byte_timeout", request.timeouts.first_byte_s, now)
         if transfer.paused:
             self.transport.pause_reading()
-        self._write(request)
-
-    def _write(self, request: UpstreamRequest) -> None:
-        head, body = self._keeper.final_head(request.head), request.body
+        head, body = request.head if self._plain else self._keeper.final_head(request.head), request.body
         if not body and head.startswith(_BODYLESS):
             self.transport.write(head + b"\r\n")
         elif len(body) <= _LARGE_BODY_BYTES:
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            self._unwritten = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+            self._keeper.round.add(self)
         else:  # one more system call is cheaper than one more copy
             self.transport.write(b"%bcontent-length: %d\r\n\r\n" % (head, len(body)))
             self.transport.write(body)
+
+    def flush(self) -> None:
+        """Write the request that `start` kept back until the end of the round."""
+        data, self._unwritten = self._unwritten, b""
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
 
     # ------------------------------------------------ called by the transfer
 
     def drop(self) -> None:
         """Nobody waits any more: close at once, what was not yet written included."""
         self._transfer = None
+        self._unwritten = b""
         self._reader.silence()
         self.transport.abort()
 
@@ -102,6 +112,9 @@ class Connection(asyncio.Protocol):
         transfer = self._transfer
         if transfer is None:  # bytes that nobody asked for
             self.transport.abort()
+            return
+        if self._unwritten:  # an answer to a request that has not gone out: this connection is worth nothing
+            self._break(transfer, "spoke before it was asked")
             return
         try:
             ended = self._reader.feed(data)
@@ -142,6 +155,7 @@ class Connection(asyncio.Protocol):
 
     def _break(self, transfer: Transfer, why: str) -> None:
         self._transfer = None
+        self._unwritten = b""
         self.transport.abort()
         if self._reader.silent and self.uses > 1:
             self._keeper.replace(transfer)

@@ -16,6 +16,7 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Dialer, DialFailed
 from gateway.upstream.proxy import Proxy
 from gateway.upstream.request import Origin, UpstreamRequest
+from gateway.upstream.round import Round
 from gateway.upstream.sink import Sink
 from gateway.upstream.transfer import Transfer
 
@@ -59,28 +60,37 @@ class Pool:
     """See the module. `active` are the transfers that run; their deadlines are looked at by `sweep`."""
 
     def __init__(
-        self, origin: Origin, proxy: Proxy | None, dialer: Dialer, tuning: Tuning, clock: Callable[[], float]
+        self,
+        origin: Origin,
+        proxy: Proxy | None,
+        dialer: Dialer,
+        tuning: Tuning,
+        clock: Callable[[], float],
+        round_: Round,
     ) -> None:
+        self.round = round_
+        self.plain = not (proxy and origin.scheme == "http")
         self.active: set[Transfer] = set()
         self.clock = clock
         self._origin = origin
         self._proxy = proxy
         self._dialer = dialer
         self._tuning = tuning
+        self._keep_idle_s = tuning.keep_idle_s
         self._idle: list[Connection] = []  # oldest first
         self._open: set[Connection] = set()
         self._emptied = asyncio.Event()  # the last connection is gone
         self._dials: set[asyncio.Task[None]] = set()
-        self._absolute = b" http://%b/" % origin.authority.encode() if proxy and origin.scheme == "http" else b""
+        self._absolute = b" http://%b/" % origin.authority.encode() if not self.plain else b""
 
     def send(self, request: UpstreamRequest, sink: Sink) -> Transfer:
         """Begin an exchange on an idle connection, within this very call, or on a new one."""
         now = self.clock()
         transfer = Transfer(self, request, sink, now)
-        idle, oldest = self._idle, now - self._tuning.keep_idle_s
+        idle, oldest = self._idle, now - self._keep_idle_s
         while idle:
             connection = idle.pop()
-            if connection.idle_since > oldest and not connection.closing:
+            if connection.idle_since > oldest and not connection.transport.is_closing():
                 connection.start(transfer, now)
                 return transfer
             connection.drop()

@@ -99,7 +99,9 @@ class Transfer:
     def work(self, worker: Worker, waiting_for: FaultKind, limit_s: float, now: float) -> None:
         """`worker` takes over and has `limit_s` to get to the next phase."""
         self._worker = worker
-        self.expect(waiting_for, limit_s, now)
+        self._waiting_for = waiting_for
+        self._limit_s = limit_s
+        self.due_at = inf if self.paused and self.sent else now + limit_s
 
     def expect(self, waiting_for: FaultKind, limit_s: float, now: float) -> None:
         """Something must happen within `limit_s`, else the transfer fails with `waiting_for`."""

@@ -35,10 +35,22 @@ class Ids:
 
     def __init__(self) -> None:
         self._stem = secrets.token_hex(7)
+        self._request_stem = b"req_" + self._stem.encode()
         self._count = itertools.count(secrets.randbelow(1 << 20))
 
     def serial(self) -> str:
-        return f"{self._stem}{next(self._count) & 0xFFFFFFFFFF:010x}"
+        """24 hexadecimal characters that nobody else has: the stem of the ids that an answer carries."""
+        return self.serial_of(self.number())
+
+    def number(self) -> int:
+        """What makes a serial this call's own; `serial_of` and `request_id` spell it."""
+        return next(self._count) & 0xFFFFFFFFFF
+
+    def serial_of(self, number: int) -> str:
+        return f"{self._stem}{number:010x}"
+
+    def request_id(self, number: int) -> bytes:
+        return b"%b%010x" % (self._request_stem, number)
 
 
 def request_id(given: str | None, serial: str) -> str:

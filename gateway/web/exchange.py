@@ -64,5 +64,17 @@ class Exchange(Protocol):
         ...
 
 
+class Owner(Protocol):
+    """Who is told that its exchange came to its end, where no task awaits that (web.steps)."""
+
+    def done(self) -> None: ...
+
+    def failed(self) -> None: ...
+
+
+class OwnedExchange(Exchange, Owner, Protocol):
+    """An exchange whose door need not await its end."""
+
+
 class ClientGone(Exception):
     """The client left while its request was being read: nobody is there to answer."""

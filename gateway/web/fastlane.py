@@ -19,24 +19,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
-from http import HTTPStatus
 
 from gateway.errors import RequestTimeout
+from gateway.upstream.round import Round
 from gateway.web.door import BODY_TIMEOUT_S, too_large
 from gateway.web.exchange import ClientGone, Flow
 from gateway.web.farewell import Farewell
 from gateway.web.handlers import Handlers
+from gateway.web.lanewriter import LaneWriter
 from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, Unsent
 from gateway.web.plainhead import MAX_HEAD_BYTES, Head, may_become_plain, read_plain
-from gateway.web.relay import EVENT_STREAM
 from gateway.web.steps import Steps
 from gateway.web.surfaces import NoRoute
 
 MAX_AHEAD_BYTES = 64 * 1024
 MAX_IN_A_ROW = 16  # requests of one client that are served before others have their turn
 HOT = frozenset({"chat", "native_chat"})  # names of handlers
-STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\nserver: passerelle\r\n".encode() for s in HTTPStatus}
-CLOSE = b"connection: close\r\n"
 
 
 class Lane:
@@ -48,7 +46,9 @@ class Lane:
         max_body_bytes: int,
         aiohttp: Callable[[], asyncio.Protocol],
         clock: Callable[[], float],
+        round_: Round,
     ) -> None:
+        self.round = round_
         self.handlers = handlers
         self.max_body_bytes = max_body_bytes
         self.aiohttp = aiohttp
@@ -75,30 +75,28 @@ class Lane:
             connection.transport.abort()
 
 
-class Connection(asyncio.Protocol):
+class Connection(LaneWriter):
     """One client connection, as long as its requests are hot. It is also the exchange (web.exchange) of the current one."""
 
-    __slots__ = ("_arriving", "_body_waiter", "_buffer", "_closing", "_flow", "_head", "_kept_head", "_lane", "_looping", "_needed", "_on_closed", "_paused", "_raw_head", "_reading", "_since", "_unsent", "kept", "method", "path", "query", "ready", "transport")  # fmt: skip
+    __slots__ = ("_arriving", "_body_waiter", "_buffer", "_flow", "_handlers", "_kept_head", "_looping", "_needed", "_on_closed", "_paused", "_raw_head", "_reading", "_since", "_take", "_unsent", "kept", "method", "path", "query")  # fmt: skip
 
-    transport: asyncio.Transport
+    _lane: Lane
 
     def __init__(self, lane: Lane) -> None:
-        self._lane = lane
+        super().__init__(lane)
+        self._handlers, self._take = lane.handlers, lane.handlers.express.take
         self._buffer = b""
         self._arriving: bytearray | None = None  # a body on its way
-        self._head: Head | None = None
         self._needed = 0  # bytes of body that the current request has
         self._body_waiter: asyncio.Future[bytes] | None = None
         self._raw_head = b""  # the last head and what it came to: clients send the same one again and again
         self._kept_head: Head | None = None
         self._looping = False
-        self.ready: bytes | None = None
         self.kept: object = None
         self._on_closed: Callable[[], None] | None = None
         self._flow: Flow | None = None
         self._since = lane.now  # when the current wait for the client began
         self._unsent = Unsent()
-        self._closing = False
         self._paused = False
         self._reading = True
         self.method = self.path = self.query = ""
@@ -120,6 +118,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._head is None:
+            if not self._buffer and self._comes_again(data):
+                return
             if self._buffer:
                 self._buffer += data
             else:
@@ -131,6 +131,18 @@ class Connection(asyncio.Protocol):
             self._buffer += data
         if len(self._buffer) > MAX_AHEAD_BYTES:
             self._stop_reading()
+
+    def _comes_again(self, data: bytes) -> bool:
+        """Serve what is exactly one request with the head of the one before, as busy clients send them."""
+        head, raw = self._kept_head, self._raw_head
+        if head is None or len(data) != len(raw) + head.length or not data.startswith(raw):
+            return False
+        if self._looping or self._closing or self._paused:
+            return False
+        self._head, self._needed, self._since = head, head.length, self._lane.now
+        self.ready = data[len(raw) :]
+        self._serve()
+        return True
 
     def eof_received(self) -> bool:
         # A half-closed client may still read its answer; aiohttp closes here too, and so do we.
@@ -215,7 +227,11 @@ class Connection(asyncio.Protocol):
             self.ready = None
             self._arriving, self._buffer = bytearray(self._buffer[body_at:]), b""
             self._since = self._lane.now
-        Steps(self._lane.handlers.handle(self), self).step()
+        self._serve()
+
+    def _serve(self) -> None:
+        if not self._take(self):
+            Steps(self._handlers.handle(self), self).step()
 
     def _more_body(self, data: bytes) -> None:
         """Some more of the body. While no handler asks for it, not much more than MAX_AHEAD_BYTES is read."""
@@ -253,6 +269,7 @@ class Connection(asyncio.Protocol):
     def _leave(self, whole: bool) -> None:
         """Close; a client that is still sending has time to read why."""
         silent, self._buffer = whole and not self._buffer and self._reading, b""
+        self.flush()
         self._read_on()
         self._closing = True
         if silent:
@@ -264,6 +281,7 @@ class Connection(asyncio.Protocol):
     def _hand_over(self) -> None:
         """aiohttp takes this connection from here, with the bytes of the request that is not for us."""
         self._read_on()
+        self.flush()
         self._lane.connections.discard(self)
         protocol = self._lane.aiohttp()
         data, self._buffer = self._buffer, b""
@@ -275,6 +293,7 @@ class Connection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Close what has waited too long; the answer says so where a request was begun."""
+        self.flush()
         unsent = self.transport.get_write_buffer_size()
         if self._unsent.stuck(unsent, now):
             self.transport.abort()
@@ -290,6 +309,7 @@ class Connection(asyncio.Protocol):
 
     def leave_when_idle(self) -> None:
         if self._head is None:
+            self.flush()
             self._closing = True
             self.transport.close()
 
@@ -313,40 +333,10 @@ class Connection(asyncio.Protocol):
                 self._body_waiter = None
         return self.ready
 
-    def answer(self, status: int, headers: bytes, body: bytes) -> None:
-        if not self._closing:
-            self.transport.write(
-                b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-                % (STATUS[status], self._lane.date, headers, self._last(), len(body), body)
-            )
-
-    def _last(self) -> bytes:
-        """The header that says so, when the connection closes after this answer."""
-        head = self._head
-        if head is not None and head.keep_alive and self.ready is not None and not self._lane.draining:
-            return b""
-        return CLOSE
-
-    def begin(self, status: int, headers: bytes) -> None:
-        if not self._closing:
-            self.transport.write(
-                b"%b%b%b%btransfer-encoding: chunked\r\n\r\n" % (STATUS[status], self._lane.date, headers, self._last())
-            )
-
-    def begin_events(self, headers: bytes) -> None:
-        self.begin(200, EVENT_STREAM + headers)
-
-    def write(self, data: bytes) -> None:
-        if data and not self._closing:  # an empty chunk would be the end
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def end(self) -> None:
-        if not self._closing:
-            self.transport.write(b"0\r\n\r\n")
-
     def cut(self) -> None:
         """Without the last chunk the answer is incomplete, and every client sees that."""
         self._closing = True
+        self.flush()
         if self._paused:
             self.transport.abort()  # it takes nothing: a close would wait for what it never reads
         else:

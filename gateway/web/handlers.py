@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
-from msgspec import Struct
-
 from gateway.call import Call, Outlet, Terms
 from gateway.dialects.native import NATIVE
 from gateway.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
@@ -26,13 +24,14 @@ from gateway.errors import (
     TenantForbidden,
     UnsupportedMediaType,
 )
-from gateway.pipeline import Pipeline, Run
-from gateway.routes import Routes
+from gateway.pipeline import Begun, Pipeline, Run
 from gateway.settings import Tenant
 from gateway.types import BadRequest, ClientHalf
 from gateway.web.auth import FORBIDDEN, Authenticator, Principal, authorize
 from gateway.web.context import Context, Ids, request_id, session, traceparent
 from gateway.web.exchange import ClientGone, Exchange
+from gateway.web.express import Express
+from gateway.web.kept import KEPT_S, Kept
 from gateway.web.native import NativeOutlet
 from gateway.web.probes import Probes
 from gateway.web.relay import JSON, Headers, HttpOutlet, OpenStreams
@@ -40,24 +39,9 @@ from gateway.web.surfaces import Match, NoRoute, Surfaces
 from gateway.web.views import Views
 
 Handler = Callable[[Exchange, Context], Awaitable[None]]
-KEPT_S = 60.0  # a head that comes again is looked at anew after this
 CHATS: dict[str, ClientHalf] = {"chat": OPENAI_CHAT, "native_chat": NATIVE}
 _OUTLETS: dict[str, type[HttpOutlet]] = {"chat": HttpOutlet, "native_chat": NativeOutlet}
 VENDOR_HEADERS = ("openai-beta",)  # travel on to a provider of the same dialect; credentials and scopes never do
-
-
-class Kept(Struct, frozen=True):
-    """What one head came to, and under which configuration: clients of a connection send the same head again and again."""
-
-    terms: Terms
-    routes: Routes
-    authenticator: Authenticator
-    outlet: type[HttpOutlet]
-
-    def holds(self, handlers: Handlers, at: float) -> bool:
-        """Whether nothing has changed since: the configuration, the keys, the time the credential is good for."""
-        same = self.routes is handlers.pipeline.routes and self.authenticator is handlers.authenticator
-        return same and at < self.terms.until
 
 
 class Handlers:
@@ -84,6 +68,7 @@ class Handlers:
         self._max_in_flight = max_in_flight
         self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
         self._repairing = OpenAIChat(repair_history=True)
+        self.express = Express(pipeline, self, self.ids, self.headers, max_in_flight, self._run_on)
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one exchange. Never raises but for cancellation."""
@@ -194,10 +179,20 @@ class Handlers:
         body = exchange.ready if exchange.ready is not None else await self._body(exchange)
         peek = terms.dialect.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
-        outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
+        outlet = self._outlet(exchange, kept, call)
         self.in_flight.value += 1
         try:
             await Run(self.pipeline, call, outlet).run()
+        finally:
+            self.in_flight.value -= 1
+
+    def _outlet(self, exchange: Exchange, kept: Kept, call: Call) -> HttpOutlet:
+        return kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
+
+    async def _run_on(self, exchange: Exchange, kept: Kept, call: Call, begun: Begun) -> None:
+        """Go on with a call of which a first attempt was made, and which counts as being in flight."""
+        try:
+            await Run(self.pipeline, call, self._outlet(exchange, kept, call)).run(begun)
         finally:
             self.in_flight.value -= 1
 

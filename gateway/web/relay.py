@@ -32,13 +32,7 @@ class Headers:
 
     def answered(self, call: Call, trail: Trail, now: float) -> bytes:
         """x-request-id, x-gateway-* and x-ratelimit-* of an answer that a provider gave."""
-        key = (trail.provider, trail.model)
-        block = self._blocks.get(key)
-        if block is None:
-            if len(self._blocks) >= MAX_BLOCKS:
-                self._blocks.clear()
-            block = f"x-gateway-provider: {_safe(trail.provider)}\r\nx-gateway-model: {_safe(trail.model)}\r\n".encode()
-            self._blocks[key] = block
+        block = self.block(trail.provider, trail.model)
         ours_s = now - call.received_at - trail.upstream_s
         ids = (
             f"x-request-id: {call.id}\r\nrequest-id: {call.id}\r\nx-gateway-attempts: {trail.attempts}\r\n"
@@ -50,6 +44,24 @@ class Headers:
         if passed_over or trail.clamped or rate_limits or (trail.notes and _noted(trail)):
             ids += _extras(trail, rate_limits)
         return block + ids.encode()
+
+    def block(self, provider: str, model: str) -> bytes:
+        """The headers that say who answered; the same bytes for the same names."""
+        block = self._blocks.get((provider, model))
+        if block is None:
+            if len(self._blocks) >= MAX_BLOCKS:
+                self._blocks.clear()
+            block = f"x-gateway-provider: {_safe(provider)}\r\nx-gateway-model: {_safe(model)}\r\n".encode()
+            self._blocks[provider, model] = block
+        return block
+
+    def plain(self, block: bytes, id_: bytes, ours_s: float, upstream_s: float) -> bytes:
+        """As `answered`, for a first attempt of which there is nothing more to say. `block` begins it."""
+        return (
+            b"%bx-request-id: %b\r\nrequest-id: %b\r\nx-gateway-attempts: 1\r\n"
+            b"server-timing: gateway;dur=%.2f, upstream;dur=%.1f\r\n"
+            % (block, id_, id_, ours_s * 1000, upstream_s * 1000)
+        )
 
     def failed(self, error: GatewayError, attempts: int, rate_limits: Sequence[tuple[str, str]] = ()) -> bytes:
         """The headers of an error: ids, how often we tried, whether and when to try again, and what is left."""

@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
-
-class Owner(Protocol):
-    """Who is told how a coroutine came to its end."""
-
-    def done(self) -> None: ...
-
-    def failed(self) -> None: ...
+from gateway.web.exchange import Owner
 
 
 class Steps:

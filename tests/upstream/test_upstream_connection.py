@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import cast
 
 import pytest
 from upstream_kit import HELLO, FakeTransport, Recorder, request
@@ -10,6 +11,7 @@ from upstream_kit import HELLO, FakeTransport, Recorder, request
 from gateway.errors import Next
 from gateway.settings import Timeouts
 from gateway.upstream.connection import Connection
+from gateway.upstream.round import Round, Writer
 from gateway.upstream.transfer import Transfer
 
 LIMITS = Timeouts(connect_s=3, first_byte_s=30, idle_s=45, total_s=600)
@@ -17,14 +19,22 @@ HALF = HELLO[:-2]
 
 
 class Keeper:
-    """A pool that only takes notes."""
+    """A pool that only takes notes. A round ends with every write, unless a test lets it last (`lasts`)."""
+
+    plain = False
 
     def __init__(self) -> None:
+        self.round = cast(Round, self)
+        self.lasts = False
         self.active: set[Transfer] = set()
         self.now = 0.0
         self.free: list[Connection] = []
         self.gone: list[Connection] = []
         self.replaced: list[Transfer] = []
+
+    def add(self, writer: Writer) -> None:
+        if not self.lasts:
+            writer.flush()
 
     def clock(self) -> float:
         return self.now
@@ -82,6 +92,40 @@ def test_a_request_is_written_at_once_and_in_one_piece(
     transfer = start(connection, keeper, Recorder(), body=b'{"a":1}')
     assert transfer.sent
     assert transport.written == [b'POST /v1/chat HTTP/1.1\r\nhost: provider.test\r\ncontent-length: 7\r\n\r\n{"a":1}']
+
+
+def test_a_request_goes_out_with_the_end_of_the_round(
+    connection: Connection, keeper: Keeper, transport: FakeTransport
+) -> None:
+    keeper.lasts = True
+    start(connection, keeper, Recorder(), body=b"{}")
+    assert transport.written == []
+    connection.flush()
+    connection.flush()
+    assert len(transport.written) == 1 and transport.written[0].endswith(b"\r\n\r\n{}")
+
+
+def test_what_comes_before_the_request_went_out_answers_nobody(
+    connection: Connection, keeper: Keeper, transport: FakeTransport
+) -> None:
+    start(connection, keeper, Recorder())
+    connection.data_received(HELLO)
+    keeper.lasts = True
+    sink = Recorder()
+    transfer = start(connection, keeper, sink)
+    connection.data_received(HELLO)  # to a request that nobody has seen
+    connection.flush()
+    assert sink.words == []
+    assert (transport.closed, len(transport.written), keeper.replaced) == (True, 1, [transfer])
+
+
+def test_a_request_that_is_given_up_in_its_own_round_never_goes_out(
+    connection: Connection, keeper: Keeper, transport: FakeTransport
+) -> None:
+    keeper.lasts = True
+    start(connection, keeper, Recorder()).cancel()
+    connection.flush()
+    assert transport.written == [] and transport.closed
 
 
 def test_a_large_body_is_written_without_copying_it(

@@ -10,6 +10,7 @@ from upstream_kit import HELLO, SOMEWHERE, FakeTransport, Recorder, request
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import DialFailed
 from gateway.upstream.pool import Pool, Tuning
+from gateway.upstream.round import Round
 
 
 class FakeDialer:
@@ -41,8 +42,8 @@ class Clock:
 
 
 def a_pool(clock: Clock, **tuning: float) -> tuple[Pool, FakeDialer]:
-    dialer = FakeDialer()
-    return Pool(SOMEWHERE, None, dialer, Tuning(**tuning), clock), dialer  # type: ignore[arg-type]
+    dialer, round_ = FakeDialer(), Round(asyncio.get_running_loop())
+    return Pool(SOMEWHERE, None, dialer, Tuning(**tuning), clock, round_), dialer  # type: ignore[arg-type]
 
 
 async def served(pool: Pool, dialer: FakeDialer, calls: int) -> list[Connection]:
@@ -50,7 +51,8 @@ async def served(pool: Pool, dialer: FakeDialer, calls: int) -> list[Connection]
     before = len(dialer.made)
     for _ in range(calls):
         pool.send(request(), Recorder())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # dialled
+    await asyncio.sleep(0)  # written
     fresh = dialer.made[before:]
     for connection in fresh:
         connection.data_received(HELLO)

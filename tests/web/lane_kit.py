@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from gateway.upstream.round import Round, Writer
 from gateway.web.exchange import Exchange
 from gateway.web.fastlane import Connection, Lane
 from gateway.web.handlers import Handlers
@@ -74,12 +75,27 @@ class Aiohttp(asyncio.Protocol):
         self.heard += data
 
 
+class NoExpress:
+    """Takes no request: all of them go to the handlers."""
+
+    def take(self, exchange: Exchange) -> bool:
+        return False
+
+
+class AtOnce:
+    """A round that ends with every write, for tests that look at what was written without a loop in between."""
+
+    def add(self, writer: Writer) -> None:
+        writer.flush()
+
+
 class Scripted:
     """Handlers whose every request is handled by one function."""
 
     def __init__(self, handle: Handle) -> None:
         self.surfaces = Surfaces()
         self.handle = handle
+        self.express = NoExpress()
 
 
 class Room:
@@ -88,7 +104,13 @@ class Room:
     def __init__(self, handle: Handle) -> None:
         self.now = 1000.0
         self.aiohttp: list[Aiohttp] = []
-        self.lane = Lane(cast(Handlers, Scripted(handle)), MAX_BODY_BYTES, self._open_aiohttp, lambda: self.now)
+        self.lane = Lane(
+            cast(Handlers, Scripted(handle)),
+            MAX_BODY_BYTES,
+            self._open_aiohttp,
+            lambda: self.now,
+            cast(Round, AtOnce()),
+        )
 
     def _open_aiohttp(self) -> Aiohttp:
         self.aiohttp.append(Aiohttp())

@@ -1,0 +1,193 @@
+"""The express: plain calls, begun and ended without a coroutine. READ pipeline.py FIRST: everything is decided as there.
+
+A call is plain when its connection sent the same head before (web.kept), its body is there, and the first candidate takes it as it
+is (web.roads): it is then admitted, held for and sent in one straight function, and settled in the callback that brings a sound
+answer. That is nearly every call of a busy client, and costs a third of the long way.
+
+Rule 1: what is not plain takes the long way. Before the request is sent nothing has been changed, and `take` says no; after it
+the attempt is handed to pipeline.Run, which judges it, falls back and settles as if it had begun it itself.
+Rule 2: the express decides nothing. It asks the same ledger, limits and breaker, and a refusal is given by the long way alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.attempt import WholeAnswer
+from gateway.call import Call, Result
+from gateway.core.charge import reservation, sound
+from gateway.core.tokens import input_bound
+from gateway.core.wallet import Hold
+from gateway.errors import Fault
+from gateway.pipeline import Begun, Pipeline
+from gateway.types import BadReply, BadRequest, Peek, Usage
+from gateway.upstream.request import UpstreamRequest
+from gateway.web.context import Ids
+from gateway.web.exchange import OwnedExchange
+from gateway.web.kept import Current, Kept
+from gateway.web.relay import Headers
+from gateway.web.roads import Road, road_for
+from gateway.web.steps import Steps
+
+MAX_ROADS = 16  # models on one connection whose roads are kept
+RunOn = Callable[[OwnedExchange, Kept, Call, Begun], Coroutine[Any, Any, None]]
+
+
+class Flight(WholeAnswer):
+    """A plain call on its way: the sink of its transfer, and all there is of it until something is not plain.
+
+    `at` is unix seconds, `received_at` and `began` (when it was sent) are monotonic. The last fields are `Express.take`'s to fill in.
+    """
+
+    at: float
+    began: float
+    bound: int  # of the input, in tokens
+    hold: Hold
+    number: int  # of its ids
+    received_at: float
+    ticket: int
+    want: int  # tokens held
+
+    def __init__(
+        self, express: Express, exchange: OwnedExchange, kept: Kept, road: Road, body: bytes, peek: Peek
+    ) -> None:
+        self.report = Result()
+        self._vendor = road.deployment.vendor
+        self._passthrough = road.passthrough
+        self._body = []
+        self._express = express
+        self.exchange = exchange
+        self.kept = kept
+        self.road = road
+        self.request = body
+        self.peek = peek
+
+    def on_end(self) -> None:
+        if self.status == 200 and not self.ended:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            try:
+                glance = self.road.passthrough.glance(body)
+            except BadReply:
+                glance = None  # the long way finds out why
+            if glance is not None and not glance.empty:
+                usage = glance.usage
+                if usage is not None and sound(usage, self.want):
+                    self.ended = True
+                    self._express.arrive(self, body, usage)
+                    return
+        super().on_end()
+
+    def _finish(self, fault: Fault | None) -> None:
+        if not self.ended:
+            self._conclude(fault)
+            self.ended = True
+            self._express.hand_over(self)
+
+
+class Express:
+    """See the module. `run_on` goes on with a call that turned out not to be plain."""
+
+    def __init__(
+        self, pipeline: Pipeline, current: Current, ids: Ids, headers: Headers, max_in_flight: int, run_on: RunOn
+    ) -> None:
+        self._pipeline = pipeline
+        self._current = current
+        self._ids = ids
+        self._headers = headers
+        self._recorder = pipeline.recorder
+        self._keeper = pipeline.keeper
+        self._in_flight = pipeline.recorder.in_flight
+        self._max_in_flight = max_in_flight
+        self._run_on = run_on
+
+    def take(self, exchange: OwnedExchange) -> bool:
+        """Serve this request, or say no: then nothing has happened."""
+        pipeline, kept, body = self._pipeline, exchange.kept, exchange.ready
+        at, received_at = pipeline.wall(), pipeline.clock()
+        if type(kept) is not Kept or body is None or kept.routes is not pipeline.routes or at >= kept.terms.until:
+            return False
+        if kept.authenticator is not self._current.authenticator:
+            return False
+        terms = kept.terms
+        try:
+            peek = terms.dialect.peek(body)
+        except BadRequest:
+            return False
+        road = kept.roads.get(peek.model) or self._look_up(kept, peek)
+        if road is None or peek.stream or peek.session or peek.preferred:
+            return False
+        ticket = road.breaker.closed_ticket
+        if ticket is None or road.credential.until > received_at or self._in_flight.value >= self._max_in_flight:
+            return False
+        bound, cap = input_bound(body), peek.max_tokens
+        if cap is not None:
+            want = bound + cap * peek.n
+        else:
+            room = self._keeper.room(road.scopes)
+            want, clamped = reservation(bound, peek.n, road.choice.abilities.max_output, room)
+            if clamped is not None:
+                return False
+        changed = body
+        if road.changes_model or (peek.old_cap and road.respells):
+            changed = road.passthrough.change(body, peek, road.change)
+        hold = None if pipeline.stopped else self._keeper.try_hold(road.scopes, want, at)
+        if hold is None:
+            return False
+        if terms.limits.admit(received_at, want) is not None:
+            self._keeper.settle(hold, 0)
+            return False
+        flight = Flight(self, exchange, kept, road, body, peek)
+        flight.at, flight.received_at, flight.began = at, received_at, pipeline.clock()
+        flight.hold, flight.bound, flight.want, flight.ticket = hold, bound, want, ticket
+        self._send(flight, changed)
+        return True
+
+    def _send(self, flight: Flight, body: bytes) -> None:
+        pipeline, road, deployment = self._pipeline, flight.road, flight.road.deployment
+        flight.number = self._ids.number()
+        self._in_flight.value += 1
+        deployment.budget.note_call(flight.began)
+        pipeline.live.add(flight)
+        request = UpstreamRequest(deployment.origin, road.head, body, deployment.settings.timeouts)
+        flight.transfer = pipeline.upstream.send(request, flight)
+        flight.exchange.on_closed(flight.client_left)
+
+    def _look_up(self, kept: Kept, peek: Peek) -> Road | None:
+        roads = kept.roads
+        if peek.model in roads:
+            return None
+        if len(roads) >= MAX_ROADS:
+            roads.clear()
+        road = roads[peek.model] = road_for(kept.terms, kept.routes, peek, self._headers, self._recorder)
+        return road
+
+    def arrive(self, flight: Flight, answer: bytes, usage: Usage) -> None:
+        """A sound answer: settle, give it, count, and go on."""
+        exchange, road, terms = flight.exchange, flight.road, flight.kept.terms
+        now, total = self._pipeline.clock(), usage.total
+        upstream_s = now - flight.began
+        road.breaker.success(flight.ticket, now)
+        self._keeper.settle(flight.hold, total)
+        self._pipeline.live.discard(flight)
+        self._in_flight.value -= 1
+        try:
+            id_ = terms.given_id.encode() or self._ids.request_id(flight.number)
+            headers = self._headers.plain(road.block, id_, flight.began - flight.received_at, upstream_s)
+            exchange.answer(200, headers + terms.limits.lines(now), answer)
+            terms.limits.done(flight.want, total)
+            duration_s = self._pipeline.clock() - flight.received_at
+            self._recorder.plain(road.line, id_, flight.at, duration_s, upstream_s, usage)
+        except BaseException:  # a bug: nobody would ever end this exchange; the loop reports it
+            exchange.failed()
+            raise
+        exchange.done()
+
+    def hand_over(self, flight: Flight) -> None:
+        """Not plain after all: the pipeline goes on from the attempt's end."""
+        self._pipeline.live.discard(flight)
+        kept, serial = flight.kept, self._ids.serial_of(flight.number)
+        id_ = kept.terms.given_id or f"req_{serial}"
+        call = Call(id_, serial, kept.terms, flight.request, flight.peek, flight.at, flight.received_at)
+        begun = Begun(flight, kept.routes, flight.hold, flight.bound, flight.want, flight.ticket, flight.began)
+        Steps(self._run_on(flight.exchange, kept, call, begun), flight.exchange).step()
