@@ -212,7 +212,12 @@ class WholeAnswer(Attempt):
         self.report.usage = reply.usage
         self.report.output_bytes = len(body)
         self._reply = reply
-        return all(not c.parts and c.finish in ("stop", None) for c in reply.choices)
+        return nothing_in(reply)
+
+
+def nothing_in(reply: Reply) -> bool:
+    """Whether an answer says nothing, and gives no reason for that either."""
+    return all(not c.parts and c.finish in ("stop", None) for c in reply.choices)
 
 
 def bad_reply(log_message: str) -> Fault:

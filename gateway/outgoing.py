@@ -14,7 +14,7 @@ from gateway.attempt import Attempt, WholeAnswer
 from gateway.call import Call, Outlet, Trail
 from gateway.routes import Choice
 from gateway.streaming import RelayedStream, TranslatedStream
-from gateway.types import Change, Notes, Passthrough, Request, Target, Translation
+from gateway.types import Change, Notes, Passthrough, Request, Target, Translation, Written
 from gateway.upstream.request import header_lines
 
 
@@ -63,16 +63,21 @@ def _relayed(
 
 def _translated(
     call: Call, choice: Choice, translation: Translation, outlet: Outlet, trail: Trail, clock: Callable[[], float]
-) -> tuple[Any, Attempt]:
+) -> tuple[Written, Attempt]:
     trail.notes = notes = Notes(strict=call.terms.strict)
-    request, vendor = call.request(), choice.deployment.vendor
-    request = _with_defaults(request, trail.clamped, call.terms.settings.default_temperature)
-    target = Target(choice.model, choice.abilities, translation)
-    written = vendor.dialect.write_request(request, target, notes)
+    written = write(call, choice, translation, notes, trail.clamped)
+    vendor = choice.deployment.vendor
     if call.peek.stream:
         idle_s = choice.deployment.settings.timeouts.idle_s
         return written, TranslatedStream(vendor, outlet, trail, clock, idle_s, written.undo)
     return written, WholeAnswer(vendor, outlet, trail, clock, None, written.undo)
+
+
+def write(call: Call, choice: Choice, translation: Translation, notes: Notes, cap: int | None = None) -> Written:
+    """The whole request in the words of another dialect, with `cap` for its output when the client gave none."""
+    request = _with_defaults(call.request(), cap, call.terms.settings.default_temperature)
+    target = Target(choice.model, choice.abilities, translation)
+    return choice.deployment.vendor.dialect.write_request(request, target, notes)
 
 
 def _with_defaults(request: Request, cap: int | None, temperature: float | None) -> Request:

@@ -37,7 +37,7 @@ from gateway.recorder import Recorder
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
 from gateway.streaming import Stream
-from gateway.types import BadRequest, Unsupported
+from gateway.types import BadRequest, Notes, Unsupported
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest
 
@@ -87,6 +87,7 @@ class Begun(Struct, frozen=True):
     want: int
     ticket: int
     at: float  # when it was sent, monotonic seconds
+    notes: Notes | None = None  # of the translation
 
 
 class Run(Outcome):
@@ -125,6 +126,7 @@ class Run(Outcome):
     def _take_over(self, begun: Begun) -> None:
         self._routes, self._hold, self._admitted = begun.routes, begun.hold, True
         self._bound, self._want, self._ticket = begun.bound, begun.want, begun.ticket
+        self._trail.notes = begun.notes
         begun.attempt.belongs_to(self._outlet, self._trail)
 
     async def _try_all(self, plan: list[Choice], begun: Begun | None) -> None:

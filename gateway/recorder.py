@@ -17,7 +17,7 @@ from gateway.errors import Fault
 from gateway.logs import AccessLine, LogWriter, name_of
 from gateway.routes import Routes
 from gateway.telemetry import Registry, Series
-from gateway.types import Usage
+from gateway.types import Notes, Usage
 
 MAX_SERIES = 20_000
 MAX_TALLIES = 100_000
@@ -265,7 +265,7 @@ class Recorder:
         )
         if trail.usage is not None:
             line.input_tokens, line.output_tokens = trail.usage.input, trail.usage.output
-        if len(steps) > 1 or trail.outcome != "ok" or trail.stream or trail.estimated or trail.notes is not None:
+        if len(steps) > 1 or trail.outcome != "ok" or trail.stream or trail.estimated or _noted(trail.notes):
             self._more(line, call, trail)
         if call.terms.traceparent or call.session:
             line.trace, line.session = terms.traceparent, call.session
@@ -288,6 +288,11 @@ def _detail(fault: Fault) -> str:
     if fault.kind in ("bad_request", "context_overflow"):
         return fault.code or ""
     return fault.log_message or fault.safe_message
+
+
+def _noted(notes: Notes | None) -> bool:
+    """Whether a translation had anything to say."""
+    return notes is not None and bool(notes.dropped or notes.warnings)
 
 
 def _shown(step: Step) -> dict[str, object]:

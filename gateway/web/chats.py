@@ -258,7 +258,7 @@ class SocketOutlet:
             self._line.put(name, payload)
 
     def _echo(self) -> Echo:
-        return echo_of(self._call, self._trail)
+        return echo_of(self._call, self._trail.model)
 
     def _extras(self) -> NativeExtras:
         return extras_of(self._call, self._trail, self._clock())

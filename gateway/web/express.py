@@ -1,7 +1,7 @@
 """The express: plain calls, begun and ended without a coroutine. READ pipeline.py FIRST: everything is decided as there.
 
 A call is plain when its connection sent the same head before (web.kept), its body is there, and the first candidate takes it as it
-is (web.roads): it is then admitted, held for and sent in one straight function, and settled in the callback that brings a sound
+is, or translated without a word (web.roads): it is then admitted, held for and sent in one straight function, and settled in the callback that brings a sound
 answer. That is nearly every call of a busy client, and costs a third of the long way.
 
 Rule 1: what is not plain takes the long way. Before the request is sent nothing has been changed, and `take` says no; after it
@@ -14,24 +14,26 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.attempt import WholeAnswer
-from gateway.call import Call, Result
+from gateway.attempt import WholeAnswer, nothing_in
+from gateway.call import Call, Outlet, Result
 from gateway.core.charge import reservation, sound
 from gateway.core.tokens import input_bound
 from gateway.core.wallet import Hold
 from gateway.errors import Fault
+from gateway.outgoing import write
 from gateway.pipeline import Begun, Pipeline
-from gateway.types import BadReply, BadRequest, Peek, Usage
-from gateway.upstream.request import UpstreamRequest
+from gateway.types import BadReply, BadRequest, Notes, Peek, Unsupported, Usage
+from gateway.upstream.request import UpstreamRequest, header_lines
 from gateway.web.context import Ids
-from gateway.web.exchange import OwnedExchange
+from gateway.web.exchange import Exchange, OwnedExchange
 from gateway.web.kept import Current, Kept
-from gateway.web.relay import Headers
+from gateway.web.relay import Headers, HttpOutlet, OpenStreams
 from gateway.web.roads import Road, road_for
 from gateway.web.steps import Steps
 
 MAX_ROADS = 16  # models on one connection whose roads are kept
-RunOn = Callable[[OwnedExchange, Kept, Call, Begun], Coroutine[Any, Any, None]]
+MAX_HEADER_LINES = 256
+RunOn = Callable[[Call, Outlet, Begun], Coroutine[Any, Any, None]]
 
 
 class Flight(WholeAnswer):
@@ -44,17 +46,19 @@ class Flight(WholeAnswer):
     began: float
     bound: int  # of the input, in tokens
     hold: Hold
-    number: int  # of its ids
     received_at: float
     ticket: int
     want: int  # tokens held
+    notes: Notes | None = None
 
     def __init__(
-        self, express: Express, exchange: OwnedExchange, kept: Kept, road: Road, body: bytes, peek: Peek
+        self, express: Express, exchange: OwnedExchange, kept: Kept, road: Road, body: bytes, peek: Peek, number: int
     ) -> None:
+        """`number`: of its ids."""
         self.report = Result()
         self._vendor = road.deployment.vendor
         self._passthrough = road.passthrough
+        self._undo = None
         self._body = []
         self._express = express
         self.exchange = exchange
@@ -62,21 +66,26 @@ class Flight(WholeAnswer):
         self.road = road
         self.request = body
         self.peek = peek
+        self.number = number
 
     def on_end(self) -> None:
         if self.status == 200 and not self.ended:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             try:
-                glance = self.road.passthrough.glance(body)
+                answer, usage = self._read(body)
             except BadReply:
-                glance = None  # the long way finds out why
-            if glance is not None and not glance.empty:
-                usage = glance.usage
-                if usage is not None and sound(usage, self.want):
-                    self.ended = True
-                    self._express.arrive(self, body, usage)
-                    return
+                usage = None  # the long way finds out why
+            if usage is not None and sound(usage, self.want):
+                self.ended = True
+                self._express.arrive(self, answer, usage)
+                return
         super().on_end()
+
+    def _read(self, body: bytes) -> tuple[bytes, Usage | None]:
+        """The client's answer and what was used; no usage when the answer is not plain. Raises BadReply."""
+        assert self._passthrough is not None
+        glance = self._passthrough.glance(body)
+        return body, None if glance.empty else glance.usage
 
     def _finish(self, fault: Fault | None) -> None:
         if not self.ended:
@@ -84,12 +93,44 @@ class Flight(WholeAnswer):
             self.ended = True
             self._express.hand_over(self)
 
+    def call(self) -> tuple[Call, HttpOutlet]:
+        """The call as the long way knows it, and where its answer goes."""
+        return self._express.call_of(
+            self.exchange, self.kept, self.request, self.peek, self.number, self.at, self.received_at
+        )
+
+
+class TranslatedFlight(Flight):
+    """A plain call whose request was written in another dialect, and whose answer is read from it."""
+
+    call_: tuple[Call, HttpOutlet]
+
+    def _read(self, body: bytes) -> tuple[bytes, Usage | None]:
+        reply = self._vendor.dialect.read_reply(body, self._undo)
+        if nothing_in(reply):
+            return body, None
+        call, outlet = self.call_
+        return call.terms.dialect.write_reply(reply, outlet.echo(self.road.choice.model)), reply.usage
+
+    def call(self) -> tuple[Call, HttpOutlet]:
+        return self.call_
+
+    def translated_as(self, call: tuple[Call, HttpOutlet], notes: Notes, undo: Any) -> None:
+        self.call_, self.notes, self._undo = call, notes, undo
+
 
 class Express:
     """See the module. `run_on` goes on with a call that turned out not to be plain."""
 
     def __init__(
-        self, pipeline: Pipeline, current: Current, ids: Ids, headers: Headers, max_in_flight: int, run_on: RunOn
+        self,
+        pipeline: Pipeline,
+        current: Current,
+        ids: Ids,
+        headers: Headers,
+        streams: OpenStreams,
+        max_in_flight: int,
+        run_on: RunOn,
     ) -> None:
         self._pipeline = pipeline
         self._current = current
@@ -100,6 +141,8 @@ class Express:
         self._in_flight = pipeline.recorder.in_flight
         self._max_in_flight = max_in_flight
         self._run_on = run_on
+        self._streams = streams
+        self._header_lines: dict[tuple[tuple[str, str], ...], bytes] = {}
 
     def take(self, exchange: OwnedExchange) -> bool:
         """Serve this request, or say no: then nothing has happened."""
@@ -128,28 +171,57 @@ class Express:
             want, clamped = reservation(bound, peek.n, road.choice.abilities.max_output, room)
             if clamped is not None:
                 return False
-        changed = body
-        if road.changes_model or (peek.old_cap and road.respells):
-            changed = road.passthrough.change(body, peek, road.change)
-        hold = None if pipeline.stopped else self._keeper.try_hold(road.scopes, want, at)
-        if hold is None:
+        prepared = None if pipeline.stopped else self._prepare(exchange, kept, road, body, peek, at, received_at)
+        hold = None if prepared is None else self._keeper.try_hold(road.scopes, want, at)
+        if prepared is None or hold is None:
             return False
         if terms.limits.admit(received_at, want) is not None:
             self._keeper.settle(hold, 0)
             return False
-        flight = Flight(self, exchange, kept, road, body, peek)
+        flight, body, head = prepared
         flight.at, flight.received_at, flight.began = at, received_at, pipeline.clock()
         flight.hold, flight.bound, flight.want, flight.ticket = hold, bound, want, ticket
-        self._send(flight, changed)
+        self._send(flight, head, body)
         return True
 
-    def _send(self, flight: Flight, body: bytes) -> None:
-        pipeline, road, deployment = self._pipeline, flight.road, flight.road.deployment
-        flight.number = self._ids.number()
+    def _prepare(
+        self, exchange: OwnedExchange, kept: Kept, road: Road, body: bytes, peek: Peek, at: float, received_at: float
+    ) -> tuple[Flight, bytes, bytes] | None:
+        """The flight, and the body and head of its request; None when the translation has anything to say."""
+        number = self._ids.number()
+        if road.passthrough is not None:
+            flight = Flight(self, exchange, kept, road, body, peek, number)
+            if road.changes_model or (peek.old_cap and road.respells):
+                body = road.passthrough.change(body, peek, road.change)
+            return flight, body, road.head
+        call = self.call_of(exchange, kept, body, peek, number, at, received_at)
+        notes = Notes(strict=kept.terms.strict)
+        try:
+            written = write(call[0], road.choice, kept.routes.translation, notes)
+        except (BadRequest, Unsupported):
+            return None
+        if notes.dropped or notes.warnings:
+            return None
+        flight = TranslatedFlight(self, exchange, kept, road, body, peek, number)
+        flight.translated_as(call, notes, written.undo)
+        return flight, written.body, road.head + self._lines(written.headers)
+
+    def _lines(self, headers: list[tuple[str, str]]) -> bytes:
+        """The header lines that a translation wants; there are few different ones."""
+        key = tuple(headers)
+        lines = self._header_lines.get(key)
+        if lines is None:
+            if len(self._header_lines) >= MAX_HEADER_LINES:
+                self._header_lines.clear()
+            lines = self._header_lines[key] = header_lines(key)
+        return lines
+
+    def _send(self, flight: Flight, head: bytes, body: bytes) -> None:
+        pipeline, deployment = self._pipeline, flight.road.deployment
         self._in_flight.value += 1
         deployment.budget.note_call(flight.began)
         pipeline.live.add(flight)
-        request = UpstreamRequest(deployment.origin, road.head, body, deployment.settings.timeouts)
+        request = UpstreamRequest(deployment.origin, head, body, deployment.settings.timeouts)
         flight.transfer = pipeline.upstream.send(request, flight)
         flight.exchange.on_closed(flight.client_left)
 
@@ -159,7 +231,10 @@ class Express:
             return None
         if len(roads) >= MAX_ROADS:
             roads.clear()
-        road = roads[peek.model] = road_for(kept.terms, kept.routes, peek, self._headers, self._recorder)
+        road = None
+        if kept.outlet is HttpOutlet:  # the native API's answers also tell what only the long way knows
+            road = road_for(kept.terms, kept.routes, peek, self._headers, self._recorder)
+        roads[peek.model] = road
         return road
 
     def arrive(self, flight: Flight, answer: bytes, usage: Usage) -> None:
@@ -186,8 +261,23 @@ class Express:
     def hand_over(self, flight: Flight) -> None:
         """Not plain after all: the pipeline goes on from the attempt's end."""
         self._pipeline.live.discard(flight)
-        kept, serial = flight.kept, self._ids.serial_of(flight.number)
-        id_ = kept.terms.given_id or f"req_{serial}"
-        call = Call(id_, serial, kept.terms, flight.request, flight.peek, flight.at, flight.received_at)
-        begun = Begun(flight, kept.routes, flight.hold, flight.bound, flight.want, flight.ticket, flight.began)
-        Steps(self._run_on(flight.exchange, kept, call, begun), flight.exchange).step()
+        call, outlet = flight.call()
+        begun = Begun(
+            flight,
+            flight.kept.routes,
+            flight.hold,
+            flight.bound,
+            flight.want,
+            flight.ticket,
+            flight.began,
+            flight.notes,
+        )
+        Steps(self._run_on(call, outlet, begun), flight.exchange).step()
+
+    def call_of(
+        self, exchange: Exchange, kept: Kept, body: bytes, peek: Peek, number: int, at: float, received_at: float
+    ) -> tuple[Call, HttpOutlet]:
+        """The call as the long way knows it, and where its answer goes."""
+        serial = self._ids.serial_of(number)
+        call = Call(kept.terms.given_id or f"req_{serial}", serial, kept.terms, body, peek, at, received_at)
+        return call, kept.outlet(exchange, call, self._headers, self._streams, kept.routes.translation)

@@ -68,7 +68,7 @@ class Handlers:
         self._max_in_flight = max_in_flight
         self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
         self._repairing = OpenAIChat(repair_history=True)
-        self.express = Express(pipeline, self, self.ids, self.headers, max_in_flight, self._run_on)
+        self.express = Express(pipeline, self, self.ids, self.headers, streams, max_in_flight, self._run_on)
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one exchange. Never raises but for cancellation."""
@@ -179,20 +179,17 @@ class Handlers:
         body = exchange.ready if exchange.ready is not None else await self._body(exchange)
         peek = terms.dialect.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
-        outlet = self._outlet(exchange, kept, call)
+        outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
         self.in_flight.value += 1
         try:
             await Run(self.pipeline, call, outlet).run()
         finally:
             self.in_flight.value -= 1
 
-    def _outlet(self, exchange: Exchange, kept: Kept, call: Call) -> HttpOutlet:
-        return kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
-
-    async def _run_on(self, exchange: Exchange, kept: Kept, call: Call, begun: Begun) -> None:
+    async def _run_on(self, call: Call, outlet: Outlet, begun: Begun) -> None:
         """Go on with a call of which a first attempt was made, and which counts as being in flight."""
         try:
-            await Run(self.pipeline, call, self._outlet(exchange, kept, call)).run(begun)
+            await Run(self.pipeline, call, outlet).run(begun)
         finally:
             self.in_flight.value -= 1
 

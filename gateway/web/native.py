@@ -16,14 +16,14 @@ class NativeOutlet(HttpOutlet):
 
     def reply(self, trail: Trail, reply: Reply) -> None:
         extras = extras_of(self._call, trail, self._streams.clock())
-        self.raw_answer(trail, NATIVE.write_reply(reply, self.echo(trail), extras))
+        self.raw_answer(trail, NATIVE.write_reply(reply, self.echo(trail.model), extras))
 
     def fail(self, trail: Trail, error: GatewayError) -> None:
         headers = self._headers.failed(error, trail.attempts, self._limits())
         self._exchange.answer(error.status, JSON + headers, NATIVE.write_error(error))
 
-    def echo(self, trail: Trail) -> Echo:
-        return echo_of(self._call, trail)
+    def echo(self, model: str) -> Echo:
+        return echo_of(self._call, model)
 
     def _begin(self, headers: bytes) -> None:
         self._exchange.begin_events(headers)
@@ -32,14 +32,14 @@ class NativeOutlet(HttpOutlet):
         now = self._streams.clock()
         if self._extras is None:
             self._extras = extras_of(self._call, self._trail, now)
-            self._writer = NATIVE.writer(self.echo(self._trail), self._extras)
+            self._writer = NATIVE.writer(self.echo(self._trail.model), self._extras)
         self._extras.latency_ms = milliseconds(self._call, now)
         super().events(events)
 
 
-def echo_of(call: Call, trail: Trail) -> Echo:
+def echo_of(call: Call, model: str) -> Echo:
     """What a native answer repeats. Its model is the upstream's: who answered is what this API tells."""
-    return Echo(id=call.serial, model=trail.model, created=int(call.at))
+    return Echo(id=call.serial, model=model, created=int(call.at))
 
 
 def extras_of(call: Call, trail: Trail, now: float) -> NativeExtras:

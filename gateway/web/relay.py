@@ -153,7 +153,7 @@ class HttpOutlet:
         self._exchange.answer(200, JSON + block, body)
 
     def reply(self, trail: Trail, reply: Reply) -> None:
-        self.raw_answer(trail, self._call.terms.dialect.write_reply(reply, self.echo(trail)))
+        self.raw_answer(trail, self._call.terms.dialect.write_reply(reply, self.echo(trail.model)))
 
     def fail(self, trail: Trail, error: GatewayError) -> None:
         body = error.body or self._call.terms.dialect.write_error(error)
@@ -162,13 +162,13 @@ class HttpOutlet:
     def _limits(self) -> list[tuple[str, str]]:
         return self._call.terms.limits.headers(self._streams.clock())
 
-    def echo(self, trail: Trail) -> Echo:
-        """What the answer repeats of the request."""
+    def echo(self, model: str) -> Echo:
+        """What the answer repeats of the request. `model`: the upstream's name of it."""
         call = self._call
         choice = call.parsed.tool_choice if call.parsed is not None else None
         return Echo(
             id=call.serial,
-            model=call.peek.model if self._translation.model_echo == "requested" and call.peek.model else trail.model,
+            model=call.peek.model if self._translation.model_echo == "requested" and call.peek.model else model,
             expose_reasoning=self._translation.expose_reasoning,
             created=int(call.at),
             include_usage=call.peek.include_usage,
@@ -196,7 +196,7 @@ class HttpOutlet:
 
     def events(self, events: list[Event]) -> None:
         if self._writer is None:
-            self._writer = self._call.terms.dialect.writer(self.echo(self._trail))
+            self._writer = self._call.terms.dialect.writer(self.echo(self._trail.model))
         data = self._writer.write(events)
         if data:
             self._exchange.write(data)
@@ -211,7 +211,7 @@ class HttpOutlet:
         if not self._between_frames:
             self._exchange.write(b"\n\n")  # close the frame that was cut, so that ours is read as one
         if self._writer is None:
-            self._writer = self._call.terms.dialect.writer(self.echo(self._trail))
+            self._writer = self._call.terms.dialect.writer(self.echo(self._trail.model))
         self._exchange.write(self._writer.error(error))
         self._exchange.cut()
 

@@ -22,7 +22,7 @@ class Road(Struct, frozen=True, kw_only=True):
     """From one head, for one model, to one provider. `head`: the upstream request's; `block`: the answer's fixed headers."""
 
     choice: Choice
-    passthrough: Passthrough
+    passthrough: Passthrough | None  # None: the call is translated
     deployment: Deployment
     breaker: Breaker
     credential: Credential
@@ -44,9 +44,11 @@ def road_for(terms: Terms, routes: Routes, peek: Peek, headers: Headers, recorde
     except GatewayError:
         return None
     deployment = choice.deployment
-    if choice.passthrough is None or len(deployment.credentials) != 1:
+    if len(deployment.credentials) != 1:
         return None
-    sent = (*terms.headers, ("traceparent", terms.traceparent)) if terms.traceparent else terms.headers
+    sent = terms.headers if choice.passthrough is not None else ()  # a vendor's own headers mean nothing to another
+    if terms.traceparent:
+        sent = (*sent, ("traceparent", terms.traceparent))
     return Road(
         choice=choice,
         passthrough=choice.passthrough,
