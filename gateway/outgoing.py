@@ -75,6 +75,7 @@ def _translated(
 
 def write(call: Call, choice: Choice, translation: Translation, notes: Notes, cap: int | None = None) -> Written:
     """The whole request in the words of another dialect, with `cap` for its output when the client gave none."""
+    notes.take_over(call.request())
     request = _with_defaults(call.request(), cap, call.terms.settings.default_temperature)
     target = Target(choice.model, choice.abilities, translation)
     return choice.deployment.vendor.dialect.write_request(request, target, notes)

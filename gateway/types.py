@@ -10,6 +10,7 @@ Rule 3: lists keep the order of the wire. Translation only appends, so that turn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -100,9 +101,13 @@ class ToolResult(Struct):
 
 
 class VendorBlock(Struct):
-    """A content block without a counterpart elsewhere (server tools, compaction): replayed to its vendor, hidden from others."""
+    """A content block without a counterpart elsewhere (server tools, compaction): replayed to its vendor, hidden from others.
+
+    `summary`: what of it others are told, as text; "" when nothing.
+    """
 
     opaque: Opaque
+    summary: str = ""
 
 
 Part = Text | Image | Document | Audio | Reasoning | Refusal | ToolCall | ToolResult | VendorBlock
@@ -177,6 +182,8 @@ class Request(Struct, kw_only=True):
     stream: bool = False
     include_usage: bool = False
     extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
+    unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
 
 
 class Notes(Struct):
@@ -197,6 +204,19 @@ class Notes(Struct):
             self.dropped.append(name)
         if code:
             self.warn(code)
+
+    def take_over(self, request: Request) -> None:
+        """Note what was lost when `request` was read, before it is written for another vendor.
+
+        Raises Unsupported for fields that only the client's own vendor can follow.
+        """
+        for name in request.unportable:
+            raise Unsupported(name)
+        for name, code in request.left_out:
+            if name:
+                self.drop(name, code)
+            else:
+                self.warn(code)
 
     def warn(self, code: str) -> None:
         """Record that something was emulated or changed, by its code."""
@@ -420,6 +440,9 @@ class Echo(Struct):
     legacy_functions: bool = False
     expose_reasoning: bool = True
     named_tool: bool = False  # a named tool was forced: OpenAI then finishes with "stop"
+    seal: Callable[[list[Opaque]], str] | None = (
+        None  # another vendor's opaque things as one text; None: leave them out
+    )
 
 
 class Glance(Struct):
