@@ -46,7 +46,8 @@ def _relayed(
     cap = trail.clamped
     if cap is not None:
         cap = min(cap, choice.abilities.max_output or cap)  # the model before may have taken more
-    if respell or peek.model != choice.model or swallow or cap or (warm is not None and not peek.has_temperature):
+    warms = warm is not None and not peek.has_temperature
+    if respell or peek.model != choice.model or swallow or cap or warms or peek.foreign:
         change = Change(
             model=choice.model if peek.model != choice.model else None,
             max_tokens=cap,

@@ -123,7 +123,9 @@ class Message(Struct):
 
 
 class Tool(Struct):
-    """`parameters` is a JSON Schema, or None when the client gave none. `native` is a vendor's own tool object, verbatim."""
+    """`parameters` is a JSON Schema, or None when the client gave none. `native` is a vendor's own tool object, verbatim;
+    where it comes with `parameters`, the client runs it, and other vendors can offer it as a function.
+    """
 
     name: str
     description: str = ""
@@ -514,6 +516,7 @@ class Peek(Struct):
     preferred: str = ""  # a provider that the body prefers (native API)
     session: str = ""  # a conversation's name in the body (native API)
     old_cap: bool = False  # the cap is spelled max_tokens, which newer models of OpenAI refuse
+    foreign: bool = False  # another vendor's thoughts may be in it, which `Passthrough.change` takes out
 
 
 class Change(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Messages bodies that pass through: the model's name changed and nothing else, and usage read out of whole answers.
 
-Rule 1: Anthropic checks replayed thoughts against all that came before them, so not a byte may change that need not.
+Rule 1: Anthropic checks replayed thoughts against all that came before them, so not a byte may change that need not. Thoughts
+of other vendors must go, though: it refuses a request that holds one.
 Rule 2: a default temperature is never added: models and versions since 2026-10-21 refuse the field even with its default value.
 """
 
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import set_members
+from gateway.dialects.anthropic_client_foreign import without_foreign
 from gateway.dialects.anthropic_wire import NO_USAGE, finish_reason, read_usage
 from gateway.types import BadReply, Change, Glance, Peek
 
@@ -17,13 +19,19 @@ _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def change(body: bytes, peek: Peek, change: Change) -> bytes:
-    """`body` with another model, or with an output cap where the client gave none; the very same object otherwise."""
+    """`body` with another model, with an output cap where the client gave none, without other vendors' thoughts.
+
+    The very same object when nothing changes.
+    """
     members: dict[str, bytes] = {}
     if change.model is not None and change.model != peek.model:
         members["model"] = msgspec.json.encode(change.model)
     if change.max_tokens is not None and peek.max_tokens is None:
         members["max_tokens"] = b"%d" % change.max_tokens
-    return set_members(body, _decode_top(body), members) if members else body
+    fields = _decode_top(body) if members or peek.foreign else {}
+    if peek.foreign and (native := without_foreign(fields["messages"])) is not None:
+        members["messages"] = native
+    return set_members(body, fields, members) if members else body
 
 
 class _Block(Struct):

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.splice import places
 from gateway.dialects.anthropic_client_checks import bad, optional_bool, optional_int, optional_text
+from gateway.dialects.anthropic_client_foreign import has_foreign
 from gateway.types import BadRequest, Peek
 
 MAX_MODEL_CHARS = 256
@@ -49,7 +50,8 @@ def peek(body: bytes) -> Peek:
     )
     if odd or (cap is not None and not 0 <= cap <= MAX_OUTPUT):
         return _peek_closely(body)
-    return Peek(model, top.stream is True, cap, include_usage=True, has_temperature=top.temperature is not None)
+    warm = top.temperature is not None
+    return Peek(model, top.stream is True, cap, include_usage=True, has_temperature=warm, foreign=has_foreign(body))
 
 
 def _peek_closely(body: bytes) -> Peek:
@@ -68,6 +70,7 @@ def _peek_closely(body: bytes) -> Peek:
         optional_int(_value(fields, "max_tokens"), "max_tokens", 0, MAX_OUTPUT),
         include_usage=True,
         has_temperature=_value(fields, "temperature") is not None,
+        foreign=has_foreign(body),
     )
 
 
