@@ -27,7 +27,7 @@ _HEAD = re.compile(
     rb'event: ?content_block_delta\r?\ndata: ?\{\s*"type":\s?"content_block_delta",\s?"index":\s?\d+,\s?"delta":\s?\{'
     rb'\s*"type":\s?"(?:text_delta",\s?"text|input_json_delta",\s?"partial_json|thinking_delta",\s?"thinking)":\s?"(?=[^"])'
 )
-_LAST = re.compile(rb'event: ?message_stop\r?\ndata: ?\{[^\r\n]*"message_stop"[^\r\n]*\}[\r\n]*')
+_LAST = re.compile(rb'event: ?message_stop(?:\r\n|\n|\r)data: ?\{[^\r\n]*"message_stop"[^\r\n]*\}[\r\n]*')
 
 
 class _Start(Struct):
