@@ -18,6 +18,7 @@ from gateway.dialects.gemini_schema import object_root, to_openapi
 from gateway.types import Abilities, Notes, Request, Tool, ToolCall, ToolChoice, Unsupported
 
 LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+DATED = re.compile(r"_20\d{6}$")
 MAX_NAME = 128
 MODES = {
     "auto": "AUTO",
@@ -205,7 +206,7 @@ def _is_function(tool: Tool) -> bool:
 
 def _is_anthropics(native: dict[str, Any] | None) -> bool:
     """A tool with a dated type, as Anthropic names those that it runs itself."""
-    return isinstance((native or {}).get("type"), str)
+    return DATED.search(str((native or {}).get("type"))) is not None
 
 
 def read_call(name: str, arguments: str, undo: Undo | None) -> tuple[str, str, bool]:
