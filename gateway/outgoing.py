@@ -46,7 +46,8 @@ def _relayed(
     cap = trail.clamped
     if cap is not None:
         cap = min(cap, choice.abilities.max_output or cap)  # the model before may have taken more
-    if respell or peek.model != choice.model or swallow or cap or (warm is not None and not peek.has_temperature):
+    warms = warm is not None and not peek.has_temperature
+    if respell or peek.model != choice.model or swallow or cap or warms or peek.foreign:
         change = Change(
             model=choice.model if peek.model != choice.model else None,
             max_tokens=cap,
@@ -75,6 +76,7 @@ def _translated(
 
 def write(call: Call, choice: Choice, translation: Translation, notes: Notes, cap: int | None = None) -> Written:
     """The whole request in the words of another dialect, with `cap` for its output when the client gave none."""
+    notes.take_over(call.request())
     request = _with_defaults(call.request(), cap, call.terms.settings.default_temperature)
     target = Target(choice.model, choice.abilities, translation)
     return choice.deployment.vendor.dialect.write_request(request, target, notes)

@@ -10,6 +10,7 @@ Rule 3: lists keep the order of the wire. Translation only appends, so that turn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -100,9 +101,13 @@ class ToolResult(Struct):
 
 
 class VendorBlock(Struct):
-    """A content block without a counterpart elsewhere (server tools, compaction): replayed to its vendor, hidden from others."""
+    """A content block without a counterpart elsewhere (server tools, compaction): replayed to its vendor, hidden from others.
+
+    `summary`: what of it others are told, as text; "" when nothing.
+    """
 
     opaque: Opaque
+    summary: str = ""
 
 
 Part = Text | Image | Document | Audio | Reasoning | Refusal | ToolCall | ToolResult | VendorBlock
@@ -118,7 +123,9 @@ class Message(Struct):
 
 
 class Tool(Struct):
-    """`parameters` is a JSON Schema, or None when the client gave none. `native` is a vendor's own tool object, verbatim."""
+    """`parameters` is a JSON Schema, or None when the client gave none. `native` is a vendor's own tool object, verbatim;
+    where it comes with `parameters`, the client runs it, and other vendors can offer it as a function.
+    """
 
     name: str
     description: str = ""
@@ -177,6 +184,8 @@ class Request(Struct, kw_only=True):
     stream: bool = False
     include_usage: bool = False
     extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
+    unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
 
 
 class Notes(Struct):
@@ -197,6 +206,19 @@ class Notes(Struct):
             self.dropped.append(name)
         if code:
             self.warn(code)
+
+    def take_over(self, request: Request) -> None:
+        """Note what was lost when `request` was read, before it is written for another vendor.
+
+        Raises Unsupported for fields that only the client's own vendor can follow.
+        """
+        for name in request.unportable:
+            raise Unsupported(name)
+        for name, code in request.left_out:
+            if name:
+                self.drop(name, code)
+            else:
+                self.warn(code)
 
     def warn(self, code: str) -> None:
         """Record that something was emulated or changed, by its code."""
@@ -420,6 +442,9 @@ class Echo(Struct):
     legacy_functions: bool = False
     expose_reasoning: bool = True
     named_tool: bool = False  # a named tool was forced: OpenAI then finishes with "stop"
+    seal: Callable[[list[Opaque]], str] | None = (
+        None  # another vendor's opaque things as one text; None: leave them out
+    )
 
 
 class Glance(Struct):
@@ -491,6 +516,7 @@ class Peek(Struct):
     preferred: str = ""  # a provider that the body prefers (native API)
     session: str = ""  # a conversation's name in the body (native API)
     old_cap: bool = False  # the cap is spelled max_tokens, which newer models of OpenAI refuse
+    foreign: bool = False  # another vendor's thoughts may be in it, which `Passthrough.change` takes out
 
 
 class Change(Struct, frozen=True):

@@ -8,8 +8,13 @@ Source: WHATWG HTML, section 9.2.6 (event stream interpretation).
 
 from __future__ import annotations
 
+import re
+
 MAX_LINE_BYTES = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
+
+_EOL = rb"(?:\r\n|\n|\r(?!\n))"
+_FRAME_END = re.compile(_EOL + _EOL)
 
 Frame = tuple[bytes, bytes]  # (event name or b"", data with lines joined by LF)
 
@@ -115,3 +120,21 @@ def frame(data: bytes, event: bytes = b"") -> bytes:
     if event:
         return b"event: " + event + b"\ndata: " + data + b"\n\n"
     return b"data: " + data + b"\n\n"
+
+
+def frames_of(data: bytes) -> list[bytes]:
+    """The frames of `data`, which ends with one, with their empty lines: joined they are `data`."""
+    if b"\r" not in data:
+        return [block + b"\n\n" for block in data.split(b"\n\n")[:-1]]
+    ends = [found.end() for found in _FRAME_END.finditer(data)]
+    return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def last_end(data: bytes, start: int) -> int:
+    """Where the last whole frame of `data` ends, looking from `start` on; 0 when none does."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n", start) + 2 if data.find(b"\n\n", start) >= 0 else 0
+    # A CR as the last byte may be half of a CRLF: the frame is not whole before that is known.
+    known = len(data) - 1 if data.endswith(b"\r") else len(data)
+    ends = [found.end() for found in _FRAME_END.finditer(data, start)]
+    return max((end for end in ends if end <= known), default=0)

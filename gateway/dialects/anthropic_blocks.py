@@ -83,8 +83,9 @@ def image_block(image: Image, place: str) -> Block:
 
 
 def document_block(document: Document, place: str) -> Block:
-    block: Block = {"type": "document", "source": _document_source(document, place)}
-    if document.title:
+    kind = "image" if document.file_id and document.media_type.startswith("image/") else "document"
+    block: Block = {"type": kind, "source": _document_source(document, place)}
+    if document.title and kind == "document":
         block["title"] = document.title
     return cached(block, document.cache)
 

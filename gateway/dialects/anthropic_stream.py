@@ -17,11 +17,11 @@ from gateway.dialects.anthropic_open import Answer, Delta, OpenBlock, open_block
 from gateway.dialects.anthropic_text import sink_for
 from gateway.dialects.anthropic_undo import Undo
 from gateway.dialects.anthropic_wire import (
-    ERRORS,
     NO_USAGE,
     StopDetails,
     WireError,
     WireUsage,
+    failed_of,
     finish_reason,
     read_error,
     read_usage,
@@ -187,13 +187,8 @@ class Reader:
         return [*events, Finished(reason, stop_sequence=self._stop.stop_sequence), Ended()]
 
     def _error(self, error: WireError) -> list[Event]:
-        kind: FaultKind
-        kind, status = ERRORS.get(error.type, ("error_event", None))
-        if error.spent():
-            kind = "quota_exhausted"
-        elif kind == "server_error":
-            kind = "error_event"
-        return self._fail(kind, error.message, status)
+        self._over = True
+        return [failed_of(error)]
 
     def _odd(self, data: bytes, error: Exception) -> list[Event]:
         """A frame that does not decode: of a type to come it is ignored, of a known one it breaks the stream."""

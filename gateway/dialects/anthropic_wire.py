@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import FaultKind
-from gateway.types import FinishReason, Usage
+from gateway.types import Failed, FinishReason, Usage
 
 DECLINED = "The model declined to respond."
 
@@ -129,6 +129,17 @@ class WireError(Struct):
 
     def spent(self) -> bool:
         return self.code in SPENT
+
+
+def failed_of(error: WireError) -> Failed:
+    """What an error inside a 200 stream means."""
+    kind: FaultKind
+    kind, status = ERRORS.get(error.type, ("error_event", None))
+    if error.spent():
+        kind = "quota_exhausted"
+    elif kind == "server_error":
+        kind = "error_event"
+    return Failed(kind, error.message, status)
 
 
 class ErrorBody(Struct):

@@ -78,6 +78,8 @@ def write_part(part: Part, where: str, abilities: Abilities, notes: Notes) -> Wi
             return _document(part, where)
         case Audio():
             return {"inlineData": {"mimeType": f"audio/{part.format}", "data": part.data}}
+        case VendorBlock(summary=summary) if summary:
+            return {"text": summary}
         case VendorBlock() if part.opaque.vendor == GOOGLE and isinstance(part.opaque.data, dict):
             return dict(part.opaque.data)
     return None

@@ -45,7 +45,7 @@ SPELLINGS = {
     **BODY_FIELDS,
     **CONFIG_FIELDS,
 }
-HANDLED = ("store", "modalities", "audio", "web_search_options", "extra_body", "google")
+HANDLED = ("cache_control", "store", "modalities", "audio", "web_search_options", "extra_body", "google")
 
 
 def write_request(request: Request, target: Target, notes: Notes) -> Written:

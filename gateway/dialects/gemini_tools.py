@@ -18,6 +18,7 @@ from gateway.dialects.gemini_schema import object_root, to_openapi
 from gateway.types import Abilities, Notes, Request, Tool, ToolCall, ToolChoice, Unsupported
 
 LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+DATED = re.compile(r"_20\d{6}$")
 MAX_NAME = 128
 MODES = {
     "auto": "AUTO",
@@ -62,7 +63,9 @@ class Toolbox:
         self._custom: set[str] = set()
         self._wrapped: set[str] = set()
         self._reserve_legal_names(request)
-        functions = [tool for tool in request.tools if tool.native is None]
+        functions = [tool for tool in request.tools if _is_function(tool)]
+        if any(tool.native is not None for tool in functions):
+            notes.warn("builtin_tool_emulated")
         _refuse_duplicates(functions)
         self.declarations = [self._declaration(tool) for tool in functions]
         self._declared = {tool.name for tool in functions}
@@ -103,12 +106,28 @@ class Toolbox:
 
     def entries(self, request: Request) -> list[dict[str, Any]]:
         """The `tools` of the request: one entry for all functions, then Gemini's own tools."""
-        own = [self._native(tool.native) for tool in request.tools if tool.native is not None]
+        own = self._own(request)
         if request.extra.get("web_search_options") is not None and {"googleSearch": {}} not in own:
             own.append({"googleSearch": {}})
         if own and self.declarations and not self._abilities.thinking_levels:
             raise Unsupported("tools", "This model takes either functions or its own tools (such as search), not both.")
         return ([{"functionDeclarations": self.declarations}] if self.declarations else []) + own
+
+    def _own(self, request: Request) -> list[dict[str, Any]]:
+        """Gemini's own tools. Another vendor's without a counterpart goes unless the model must call one."""
+        choice = request.tool_choice
+        forced = choice is not None and choice.mode not in ("auto", "none")
+        own: list[dict[str, Any]] = []
+        for tool in request.tools:
+            if _is_function(tool):
+                continue
+            try:
+                own.append(self._native(tool.native))
+            except Unsupported:
+                if forced or not _is_anthropics(tool.native):
+                    raise
+                self._notes.drop(f"tools.{tool.name[:64]}", "server_tool_unsupported")
+        return own
 
     def config(self, request: Request, entries: list[dict[str, Any]]) -> dict[str, Any]:
         """`toolConfig`, {} when nothing is to be said."""
@@ -146,7 +165,7 @@ class Toolbox:
     def _reserve_legal_names(self, request: Request) -> None:
         """Legal names first, so that an alias never takes the name of another tool; then the rest in the request's order."""
         called = [part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)]
-        names = [tool.name for tool in request.tools if tool.native is None] + called
+        names = [tool.name for tool in request.tools if _is_function(tool)] + called
         self._aliases.update((name, name) for name in names if LEGAL.fullmatch(name))
         for name in names:
             self.alias(name)
@@ -178,6 +197,16 @@ class Toolbox:
         if not known or not set(known) <= set(BUILT_IN.values()):
             raise Unsupported("tools", "This tool belongs to another provider than the one chosen for this request.")
         return known
+
+
+def _is_function(tool: Tool) -> bool:
+    """Whether a tool can be declared as a function: the client's own, or a vendor's that the client runs."""
+    return tool.native is None or tool.parameters is not None
+
+
+def _is_anthropics(native: dict[str, Any] | None) -> bool:
+    """A tool with a dated type, as Anthropic names those that it runs itself."""
+    return DATED.search(str((native or {}).get("type"))) is not None
 
 
 def read_call(name: str, arguments: str, undo: Undo | None) -> tuple[str, str, bool]:

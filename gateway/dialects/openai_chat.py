@@ -5,7 +5,7 @@ client    peek      the top level, on every call        provider   outgoing   ty
           messages  one reader a role; their rules                 provider   answer, chunks -> types
           content   the parts of a message              bytes that pass through
           checks    types, and OpenAI's words                      passthrough  change a body, glance at an answer
-          reply     types.Reply, errors -> body                    splice       change members of an object
+          reply     types.Reply, errors -> body
           writer    events -> chunks                               tap, frames  beside a stream
 both      usage, faults
 """

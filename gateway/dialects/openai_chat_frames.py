@@ -13,8 +13,6 @@ DATA = re.compile(rb"(?:^|[\r\n])data: ?([^\r\n]*)")
 DONE = re.compile(rb"data: ?\[DONE\]")
 ERROR_EVENT = re.compile(rb"(?:^|[\r\n])event: ?error")
 
-_EOL = rb"(?:\r\n|\n|\r(?!\n))"
-_FRAME_END = re.compile(_EOL + _EOL)
 _NULL_USAGE = re.compile(rb',\s*"usage":\s*null|"usage":\s*null\s*,')
 _HEAD = re.compile(
     rb'data:[^\r\n]*?"delta":\s?\{(?:"role":\s?"\w*",\s?)?'
@@ -70,21 +68,3 @@ def without_null_usage(frame: bytes) -> bytes:
     """`frame` without a `"usage":null` that nobody asked for."""
     cut = frame.replace(b',"usage":null', b"")
     return cut if len(cut) < len(frame) else _NULL_USAGE.sub(b"", frame)
-
-
-def frames_of(data: bytes) -> list[bytes]:
-    """The frames of `data`, which ends with one, with their empty lines: joined they are `data`."""
-    if b"\r" not in data:
-        return [block + b"\n\n" for block in data.split(b"\n\n")[:-1]]
-    ends = [found.end() for found in _FRAME_END.finditer(data)]
-    return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def last_end(data: bytes, start: int) -> int:
-    """Where the last whole frame of `data` ends, looking from `start` on; 0 when none does."""
-    if b"\r" not in data:
-        return data.rfind(b"\n\n", start) + 2 if data.find(b"\n\n", start) >= 0 else 0
-    # A CR as the last byte may be half of a CRLF: the frame is not whole before that is known.
-    known = len(data) - 1 if data.endswith(b"\r") else len(data)
-    ends = [found.end() for found in _FRAME_END.finditer(data, start)]
-    return max((end for end in ends if end <= known), default=0)

@@ -23,6 +23,7 @@ _PASSED = (
     "modalities", "audio", "prediction", "store", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
     "web_search_options", "moderation",
 )  # fmt: skip
+_HINTS = ("cache_control",)  # OpenAI caches by itself
 # Anthropic's thinking budgets as efforts: below, the word.
 _BUDGETS = ((2048, "low"), (12_000, "medium"), (28_000, "high"))
 
@@ -48,7 +49,12 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
 def _write_tools(wire: Wire, request: Request, notes: Notes) -> None:
     if not request.tools:
         return
-    wire["tools"] = [_tool(tool, f"tools[{place}]") for place, tool in enumerate(request.tools)]
+    forced = request.tool_choice is not None and request.tool_choice.mode not in ("auto", "none")
+    written = [_tool(tool, f"tools[{place}]", forced, notes) for place, tool in enumerate(request.tools)]
+    wire["tools"] = [tool for tool in written if tool is not None]
+    if not wire["tools"]:
+        del wire["tools"]
+        return
     if request.tool_choice is not None:
         custom = {tool.name for tool in request.tools if tool.custom}
         wire["tool_choice"] = _tool_choice(request.tool_choice, custom)
@@ -56,9 +62,15 @@ def _write_tools(wire: Wire, request: Request, notes: Notes) -> None:
         wire["parallel_tool_calls"] = request.parallel_tool_calls
 
 
-def _tool(tool: Tool, param: str) -> Wire:
+def _tool(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
+    """None for a vendor's own tool that is left out: the model is free to do without."""
+    if tool.native is not None and tool.parameters is None:
+        if forced or tool.name.startswith("web_search"):  # a search that is asked for is meant
+            raise Unsupported(param, f"the tool '{tool.name[:64]}' belongs to another provider")
+        notes.drop(f"tools.{tool.name[:64]}", "server_tool_unsupported")
+        return None
     if tool.native is not None:
-        raise Unsupported(param, f"the tool '{tool.name[:64]}' belongs to another provider")
+        notes.warn("builtin_tool_emulated")
     given: Wire = {"name": tool.name}
     if tool.description:
         given["description"] = tool.description
@@ -200,5 +212,5 @@ def _write_extra(wire: Wire, request: Request, notes: Notes) -> None:
         if name in request.extra:
             wire[name] = request.extra[name]
     for name in request.extra:
-        if name not in _PASSED:
+        if name not in _PASSED and name not in _HINTS:
             notes.drop(name, "unknown_field")

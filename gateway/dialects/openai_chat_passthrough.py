@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.dialects.openai_chat_splice import set_members
+from gateway.core.splice import set_members
 from gateway.dialects.openai_chat_usage import usage_of
 from gateway.types import BadReply, Change, Glance, Peek, Usage
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.splice import places
 from gateway.dialects.openai_chat_checks import check_range, missing, wrong_type
-from gateway.dialects.openai_chat_splice import places
 from gateway.types import BadRequest, Peek
 
 MAX_CHOICES = 128

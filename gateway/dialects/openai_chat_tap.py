@@ -13,14 +13,13 @@ from typing import Any
 
 import msgspec
 
+from gateway.core.sse import frames_of, last_end
 from gateway.dialects.openai_chat_faults import failed_of
 from gateway.dialects.openai_chat_frames import (
     DATA,
     DONE,
     ERROR_EVENT,
     Shape,
-    frames_of,
-    last_end,
     learn,
     without_null_usage,
 )

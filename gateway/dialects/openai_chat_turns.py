@@ -7,7 +7,6 @@ Rule 3: a function of the messages alone, and append-only: a longer history begi
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,7 +92,7 @@ class _Turns:
 
     def _assistant(self, parts: list[Part], name: str, param: str) -> None:
         calls = [part for part in parts if isinstance(part, ToolCall)]
-        said = [part for part in parts if isinstance(part, Text | Refusal)]
+        said = [_told(part) for part in parts if isinstance(part, Text | Refusal) or _tells(part)]
         audio = [part.opaque.data for part in parts if isinstance(part, VendorBlock) and _is_audio(part)]
         self._refuse_strangers(parts, param)
         wire: Wire = {
@@ -114,6 +113,15 @@ class _Turns:
                 raise Unsupported(param, "an assistant message takes text only", "unsupported_content")
             if isinstance(part, Reasoning) and part.opaque is not None:
                 self._notes.warn("reasoning_not_replayed")
+
+
+def _tells(part: Part) -> bool:
+    return isinstance(part, VendorBlock) and part.summary != ""
+
+
+def _told(part: Part) -> Part:
+    """What others are told of a vendor's own block is text."""
+    return Text(part.summary) if isinstance(part, VendorBlock) else part
 
 
 def _is_audio(block: VendorBlock) -> bool:
@@ -148,6 +156,8 @@ def _part(part: Part, param: str) -> Wire:
             return {"type": "image_url", "image_url": _image(part)}
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Document(text=text) if text:  # the Chat API takes files of PDF only
+            return {"type": "text", "text": f"{part.title}\n{text}" if part.title else text}
         case Document():
             return _document(part, param)
         case _:
@@ -160,14 +170,15 @@ def _image(image: Image) -> Wire:
 
 
 def _document(document: Document, param: str) -> Wire:
+    if document.file_id.startswith("file_"):
+        raise Unsupported(param, "this file was uploaded to another provider", "unsupported_content")
     if document.file_id:
         file: Wire = {"file_id": document.file_id}
     elif document.url:
         raise Unsupported(param, "the Chat API takes no documents by URL", "unsupported_content")
     else:
-        data = document.data or base64.b64encode(document.text.encode()).decode()
-        media_type = document.media_type or ("text/plain" if document.text else "")
-        file = {"file_data": f"data:{media_type};base64,{data}" if media_type else data}
+        kind, data = document.media_type, document.data
+        file = {"file_data": f"data:{kind};base64,{data}" if kind else data}
     if document.title:
         file["filename"] = document.title
     return {"type": "file", "file": file}

@@ -191,7 +191,7 @@ class Express:
         number = self._ids.number()
         if road.passthrough is not None:
             flight = Flight(self, exchange, kept, road, body, peek, number)
-            if road.changes_model or (peek.old_cap and road.respells):
+            if road.changes_model or (peek.old_cap and road.respells) or peek.foreign:
                 body = road.passthrough.change(body, peek, road.change)
             return flight, body, road.head
         call = self.call_of(exchange, kept, body, peek, number, at, received_at)

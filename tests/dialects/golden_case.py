@@ -19,6 +19,7 @@ from gateway.types import (
     Event,
     Failed,
     Notes,
+    Opaque,
     Request,
     StreamReader,
     Target,
@@ -30,6 +31,7 @@ from gateway.types import (
 ROOT = Path(__file__).parent.parent / "golden"
 ECHO_ID = "0123456789abcdef01234567"
 CREATED = 1_790_000_000
+PLAIN = b'{"model":"m","max_tokens":1000,"messages":[{"role":"user","content":"hi"}]}'
 OUTPUTS = ("upstream.json", "notes.json", "error.json", "client.json", "client.sse")
 
 
@@ -55,6 +57,11 @@ def dialect(name: str) -> Any:
     return objects[0]
 
 
+def sealed(opaque: list[Opaque]) -> str:
+    """Stands for core/envelope.py: the same things give the same text."""
+    return "gw1." + "+".join(f"{one.vendor}.{one.kind}.{one.data}" for one in opaque)
+
+
 def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
@@ -78,7 +85,7 @@ class Case:
 
     def request(self) -> Request:
         """The client's request; a plain one when the case is only about an answer."""
-        body = self.read("request.json") or b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+        body = self.read("request.json") or PLAIN
         return self.client.read_request(body)  # type: ignore[no-any-return]
 
     def target(self, request: Request) -> Target:
@@ -91,6 +98,7 @@ class Case:
         try:
             request = self.request()
             notes = Notes(strict=self.settings.strict)
+            notes.take_over(request)
             written = self.provider.write_request(request, self.target(request), notes)
         except (BadRequest, Unsupported) as error:
             about = {"raised": type(error).__name__, "param": error.param, "code": error.code, "message": error.message}
@@ -113,6 +121,7 @@ class Case:
             legacy_functions=request.legacy_functions,
             expose_reasoning=self.settings.expose_reasoning,
             named_tool=request.tool_choice is not None and request.tool_choice.mode == "named",
+            seal=sealed,
         )
 
     def _answer(self, answer: bytes, request: Request, written: Written) -> dict[str, str]:

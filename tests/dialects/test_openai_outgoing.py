@@ -61,7 +61,6 @@ USER_PARTS = st.one_of(
         Image(url="https://example.org/a.png"),
         Audio("wav", "UklGRg=="),
         Document("application/pdf", "JVBERi0x", title="a.pdf"),
-        Document("text/plain", text="é"),
         Document(file_id="file-1"),
     ]),
 )  # fmt: skip
