@@ -529,10 +529,14 @@ class Change(Struct, frozen=True):
     output_cap: OutputCap = "max_completion_tokens"  # the spelling that the model takes
 
 
+COMMENT = b": ping\n\n"  # of server-sent events: heard by nobody, and keeps a connection open
+
+
 class ClientHalf(Protocol):
     """A dialect as a client speaks it. Implemented by the same object as ProviderHalf where both exist."""
 
     name: str
+    ping: bytes  # what a stream says between two frames while nothing else is said
 
     def peek(self, body: bytes) -> Peek:
         """Read the top level. Raises BadRequest (code invalid_json when it is no JSON object)."""

@@ -57,7 +57,7 @@ class AnthropicMessages:
     """
 
     name = "anthropic_messages"
-    heartbeat = PING  # what a stream says while nothing is said, after its message_start
+    ping = PING  # what a stream says while nothing is said, after its message_start
 
     def __init__(self, repair_history: bool = False) -> None:
         self._repair_history = repair_history

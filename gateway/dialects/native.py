@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.dialects.native_request import peek, read_request
 from gateway.dialects.native_stream import NativeExtras, NativeStream, NativeWriter, answer, error_object
-from gateway.types import ClientError, Echo, Peek, Reply, Request, StreamWriter
+from gateway.types import COMMENT, ClientError, Echo, Peek, Reply, Request, StreamWriter
 
 __all__ = ["NATIVE", "Native", "NativeExtras", "NativeStream", "NativeWriter"]
 
@@ -21,6 +21,7 @@ class Native:
     """types.ClientHalf for POST /chat."""
 
     name = "native"
+    ping = COMMENT
 
     def peek(self, body: bytes) -> Peek:
         return peek(body)

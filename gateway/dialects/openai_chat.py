@@ -23,6 +23,7 @@ from gateway.dialects.openai_chat_request import read_request
 from gateway.dialects.openai_chat_tap import ChatTap
 from gateway.dialects.openai_chat_writer import Writer
 from gateway.types import (
+    COMMENT,
     Change,
     ClientError,
     Echo,
@@ -46,6 +47,7 @@ class OpenAIChat:
     """
 
     name = "openai_chat"
+    ping = COMMENT
 
     def __init__(self, repair_history: bool = False) -> None:
         self._repair_history = repair_history

@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from gateway.call import Call, Outlet, Terms
-from gateway.dialects.native import NATIVE
-from gateway.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
 from gateway.errors import (
     AdminRequired,
     GatewayError,
@@ -26,22 +24,19 @@ from gateway.errors import (
 )
 from gateway.pipeline import Begun, Pipeline, Run
 from gateway.settings import Tenant
-from gateway.types import BadRequest, ClientHalf
+from gateway.types import BadRequest
 from gateway.web.auth import FORBIDDEN, Authenticator, Principal, authorize
 from gateway.web.context import Context, Ids, request_id, session, traceparent
 from gateway.web.exchange import ClientGone, Exchange
 from gateway.web.express import Express
 from gateway.web.kept import KEPT_S, Kept
-from gateway.web.native import NativeOutlet
 from gateway.web.probes import Probes
-from gateway.web.relay import JSON, Headers, HttpOutlet, OpenStreams
+from gateway.web.relay import JSON, Headers, OpenStreams
+from gateway.web.spoken import CALLS, ERRORS, Speaking
 from gateway.web.surfaces import Match, NoRoute, Surfaces
 from gateway.web.views import Views
 
 Handler = Callable[[Exchange, Context], Awaitable[None]]
-CHATS: dict[str, ClientHalf] = {"chat": OPENAI_CHAT, "native_chat": NATIVE}
-_OUTLETS: dict[str, type[HttpOutlet]] = {"chat": HttpOutlet, "native_chat": NativeOutlet}
-VENDOR_HEADERS = ("openai-beta",)  # travel on to a provider of the same dialect; credentials and scopes never do
 
 
 class Handlers:
@@ -67,7 +62,6 @@ class Handlers:
         self.draining = False
         self._max_in_flight = max_in_flight
         self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
-        self._repairing = OpenAIChat(repair_history=True)
         self.express = Express(pipeline, self, self.ids, self.headers, streams, max_in_flight, self._run_on)
 
     async def handle(self, exchange: Exchange) -> None:
@@ -85,9 +79,8 @@ class Handlers:
                     return
             await self._chat(exchange, kept, serial, at, received_at)
         except NoRoute as none:
-            self._refuse(
-                exchange, context or self._context(exchange, serial, at, received_at), _no_route(exchange, none)
-            )
+            context = context or self._context(exchange, serial, at, received_at)
+            self._refuse(exchange, context, _no_route(exchange, none), none.shape)
         except GatewayError as error:
             self._refuse(exchange, context or self._context(exchange, serial, at, received_at), error)
         except BadRequest as bad:
@@ -112,12 +105,13 @@ class Handlers:
         route = match.route
         if route.access != "open":
             await self._enter(exchange, context)
-        dialect = CHATS.get(route.handler)
-        if dialect is None:
+        speak = CALLS.get(route.handler)
+        if speak is None:
             await self._views[route.handler](exchange, context)
             return
-        terms = self._terms(exchange, context, dialect)
-        exchange.kept = Kept(terms, self.pipeline.routes, self.authenticator, _OUTLETS[route.handler])
+        speaking = speak(match, exchange.query, self.pipeline.routes.translation.repair_history)
+        terms = self._terms(exchange, context, speaking)
+        exchange.kept = Kept(terms, self.pipeline.routes, self.authenticator, speaking.outlet)
 
     # ------------------------------------------------------------ who asks
 
@@ -215,7 +209,7 @@ class Handlers:
         finally:
             self.in_flight.value -= 1
 
-    def _terms(self, exchange: Exchange, context: Context, dialect: ClientHalf) -> Terms:
+    def _terms(self, exchange: Exchange, context: Context, speaking: Speaking) -> Terms:
         """What the head says of a call. Raises UnsupportedMediaType or InvalidRequest."""
         header, principal = exchange.header, context.principal
         assert principal is not None
@@ -225,7 +219,7 @@ class Handlers:
         given = header("x-request-id")
         return Terms(
             surface=context.match.route.surface,
-            dialect=self._repairing if dialect is OPENAI_CHAT and self._repairs else dialect,
+            dialect=speaking.dialect,
             tenant=context.tenant,
             settings=context.settings,
             limits=self.pipeline.routes.limits_of(context.tenant),
@@ -239,13 +233,9 @@ class Handlers:
             strict=header("x-gateway-strict") in ("1", "true"),
             timeout_s=_timeout_s(header("x-gateway-timeout-ms")),
             traceparent=traceparent(header("traceparent")),
-            headers=tuple((name, value) for name in VENDOR_HEADERS if (value := header(name)) and value.isascii()),
+            headers=_travelling(header, speaking),
             until=min(context.at + KEPT_S, principal.expires_at or context.at + KEPT_S),
         )
-
-    @property
-    def _repairs(self) -> bool:
-        return self.pipeline.routes.translation.repair_history
 
     # ------------------------------------------------------------ refusals
 
@@ -256,10 +246,10 @@ class Handlers:
             self.pipeline.recorder.bug(context.request_id, bug)
         self._refuse(exchange, context, error)
 
-    def _refuse(self, exchange: Exchange, context: Context, error: GatewayError) -> None:
+    def _refuse(self, exchange: Exchange, context: Context, error: GatewayError, shape: str = "") -> None:
         error.identify(context.request_id)
         headers = self.headers.failed(error, 0)
-        exchange.answer(error.status, JSON + headers, OPENAI_CHAT.write_error(error))
+        exchange.answer(error.status, JSON + headers, ERRORS[shape or context.match.route.shape].write_error(error))
         self.pipeline.recorder.other(context, exchange.method, exchange.path, error.status, error.code or "")
 
 
@@ -275,6 +265,11 @@ def _no_route(exchange: Exchange, none: NoRoute) -> GatewayError:
         "Nothing is served at this path. The API of a tenant is under /api/v1/<tenant>/ai, for example "
         "POST /api/v1/<tenant>/ai/chat/completions."
     )
+
+
+def _travelling(header: Callable[[str], str | None], speaking: Speaking) -> tuple[tuple[str, str], ...]:
+    given = ((name, header(name) or default) for name, default in speaking.travelling)
+    return tuple((name, value) for name, value in given if value and value.isascii())
 
 
 def _timeout_s(given: str | None) -> float | None:

@@ -17,7 +17,6 @@ from gateway.web.exchange import Exchange
 
 PING_AFTER_S = 15.0
 STUCK_AFTER_S = 30.0
-PING = b": ping\n\n"
 _EMPTY_LINES = (b"\n\n", b"\n\r\n", b"\r\r")  # how a frame ends, by its sender's line ends
 JSON = b"content-type: application/json\r\n"
 EVENT_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
@@ -244,4 +243,4 @@ class HttpOutlet:
                 self._exchange.cut()
         elif now - self._last_write_at >= PING_AFTER_S and self._between_frames:
             self._last_write_at = now
-            self._exchange.write(PING)
+            self._exchange.write(self._call.terms.dialect.ping)

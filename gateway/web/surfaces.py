@@ -22,12 +22,14 @@ class Route(Struct, frozen=True):
     handler: str
     surface: str
     access: Access = "user"
-    shape: str = "openai_chat"  # whose error shape a refusal takes
+    shape: str = "openai"  # whose words a refusal takes (web.spoken)
 
 
 UNDER_BASE: tuple[Route, ...] = (
     Route("POST", "/chat/completions", "chat", "chat_completions"),
     Route("POST", "/chat", "native_chat", "native"),
+    Route("POST", "/messages", "messages", "messages", shape="anthropic"),
+    Route("POST", "/messages/count_tokens", "count_messages", "count_tokens", shape="anthropic"),
     Route("GET", "/models", "models", "models"),
     Route("GET", "/models/{id}", "model", "models"),
     Route("GET", "/providers", "providers", "native"),
@@ -63,7 +65,7 @@ class Match(Struct, frozen=True):
 class NoRoute(Exception):
     """Nothing is served there; `allowed` lists methods when the path exists for others."""
 
-    def __init__(self, allowed: tuple[str, ...] = (), shape: str = "openai_chat") -> None:
+    def __init__(self, allowed: tuple[str, ...] = (), shape: str = "openai") -> None:
         super().__init__()
         self.allowed = allowed
         self.shape = shape
@@ -117,4 +119,9 @@ class Surfaces:
                 return Match(candidate, tenant, hit["id"])
         others = {m for m, pattern in self._fixed if pattern == rest}
         others |= {r.method for r, pattern in self._variable if pattern.fullmatch(rest)}
-        raise NoRoute(tuple(sorted(others)))
+        raise NoRoute(tuple(sorted(others)), _shape_of(rest))
+
+
+def _shape_of(path: str) -> str:
+    """Whose words are understood where nothing is served: SDKs of a vendor ask for paths of that vendor."""
+    return "anthropic" if path.startswith("/messages") else "openai"

@@ -121,7 +121,7 @@ def test_a_ping_comes_after_the_message_started() -> None:
 
     assert [event["type"] for event in frames(pinged)][:3] == ["message_start", "ping", "ping"]
     assert blocks(listen(pinged)) == [text("a")]
-    assert pinged.count(ANTHROPIC.heartbeat) == 2
+    assert pinged.count(ANTHROPIC.ping) == 2
     assert stream.ping() == b""  # type: ignore[attr-defined]
 
 
