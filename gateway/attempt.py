@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gateway.call import LEFT, Outlet, Result, Trail
 from gateway.errors import Fault, Next
-from gateway.types import BadReply, Passthrough, Reply, Vendor
+from gateway.types import BadReply, Passthrough, ProviderHalf, Reply, Vendor
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -170,10 +170,12 @@ class WholeAnswer(Attempt):
         outlet: Outlet,
         trail: Trail,
         clock: Callable[[], float],
+        dialect: ProviderHalf,
         passthrough: Passthrough | None,
-        undo: object,
+        undo: object = None,
     ) -> None:
         super().__init__(vendor, outlet, trail, clock)
+        self._dialect = dialect
         self._passthrough = passthrough
         self._undo = undo
         self._answer = b""
@@ -208,7 +210,7 @@ class WholeAnswer(Attempt):
         return glance.empty
 
     def _translate(self, body: bytes) -> bool:
-        reply = self._vendor.dialect.read_reply(body, self._undo)
+        reply = self._dialect.read_reply(body, self._undo)
         self.report.usage = reply.usage
         self.report.output_bytes = len(body)
         self._reply = reply

@@ -74,7 +74,7 @@ class Deployment:
         self._keys = [key.reveal() for key in keys]
         # A server of one's own may need no key; whoever needs one is refused by the configuration's checks.
         self.credentials = [Credential(vendor.headers(key)) for key in self._keys] or [Credential([])]
-        self._heads: dict[tuple[int, str, bool], bytes] = {}
+        self._heads: dict[tuple[int, str, bool, str], bytes] = {}
         self._scopes: dict[str, tuple[str, ...]] = {}
         self._next = 0
 
@@ -175,10 +175,10 @@ class Deployment:
         """Whether any credential cannot be used at present."""
         return any(credential.until > now for credential in self.credentials)
 
-    def head(self, credential: int, model: str, stream: bool) -> bytes:
-        """The request line and fixed headers of a chat call, without length and end. Raises ValueError for a header that
+    def head(self, credential: int, model: str, stream: bool, dialect: str) -> bytes:
+        """The request line and fixed headers of a call in the dialect of that name, without length and end. Raises ValueError for a header that
         cannot be written, which the configuration's own checks make impossible."""
-        key = (credential, model, stream)
+        key = (credential, model, stream, dialect)
         found = self._heads.get(key)
         if found is None:
             if len(self._heads) >= MAX_HEADS:  # models of a known family are open-ended
@@ -186,7 +186,7 @@ class Deployment:
             found = self._heads[key] = self._build_head(*key)
         return found
 
-    def _build_head(self, credential: int, model: str, stream: bool) -> bytes:
+    def _build_head(self, credential: int, model: str, stream: bool, dialect: str) -> bytes:
         lines = {
             "host": self.origin.authority,
             "content-type": "application/json",
@@ -195,4 +195,4 @@ class Deployment:
             "user-agent": f"passerelle/{__version__}",
         }
         lines.update(self.credentials[credential].headers)
-        return head("POST", self._prefix + self.vendor.path(model, stream), lines.items())
+        return head("POST", self._prefix + self.vendor.path(model, stream, dialect), lines.items())

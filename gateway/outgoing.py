@@ -59,7 +59,7 @@ def _relayed(
     if peek.stream:
         idle_s = choice.deployment.settings.timeouts.idle_s
         return body, RelayedStream(vendor, outlet, trail, clock, idle_s, passthrough, swallow)
-    return body, WholeAnswer(vendor, outlet, trail, clock, passthrough, None)
+    return body, WholeAnswer(vendor, outlet, trail, clock, choice.dialect, passthrough)
 
 
 def _translated(
@@ -70,8 +70,8 @@ def _translated(
     vendor = choice.deployment.vendor
     if call.peek.stream:
         idle_s = choice.deployment.settings.timeouts.idle_s
-        return written, TranslatedStream(vendor, outlet, trail, clock, idle_s, written.undo)
-    return written, WholeAnswer(vendor, outlet, trail, clock, None, written.undo)
+        return written, TranslatedStream(vendor, outlet, trail, clock, idle_s, choice.dialect.reader(written.undo))
+    return written, WholeAnswer(vendor, outlet, trail, clock, choice.dialect, None, written.undo)
 
 
 def write(call: Call, choice: Choice, translation: Translation, notes: Notes, cap: int | None = None) -> Written:
@@ -79,7 +79,7 @@ def write(call: Call, choice: Choice, translation: Translation, notes: Notes, ca
     notes.take_over(call.request())
     request = _with_defaults(call.request(), cap, call.terms.settings.default_temperature)
     target = Target(choice.model, choice.abilities, translation)
-    return choice.deployment.vendor.dialect.write_request(request, target, notes)
+    return choice.dialect.write_request(request, target, notes)
 
 
 def _with_defaults(request: Request, cap: int | None, temperature: float | None) -> Request:

@@ -293,7 +293,7 @@ class Run(Outcome):
         trail.provider, trail.model = deployment.name, choice.model  # what a stream's headers will say
         if not trail.steps or all(step.provider != deployment.name for step in trail.steps):
             deployment.budget.note_call(now)  # its retries are a share of calls, not of calls and retries
-        head = deployment.head(self._credential, choice.model, call.peek.stream)
+        head = deployment.head(self._credential, choice.model, call.peek.stream, choice.dialect.name)
         request = UpstreamRequest(
             deployment.origin, head + extra if extra else head, body, deployment.settings.timeouts
         )

@@ -17,7 +17,7 @@ from gateway.core.limits import TenantLimits
 from gateway.core.routing import Router, UnknownModel, UnknownProvider
 from gateway.deployment import Deployment
 from gateway.errors import InvalidRequest, ModelNotFound
-from gateway.types import Abilities, ClientHalf, Passthrough, Translation
+from gateway.types import Abilities, ClientHalf, Passthrough, ProviderHalf, Translation
 
 MAX_PLANS = 4096
 MAX_SESSIONS = 10_000
@@ -25,12 +25,14 @@ MAX_TENANTS = 50_000  # whose limits are remembered: unlisted tenants are open-e
 
 
 class Choice(Struct, frozen=True):
-    """A candidate with everything an attempt needs. `passthrough` is set when client and provider speak the same dialect."""
+    """A candidate with everything an attempt needs. `dialect` is what is spoken with it; `passthrough` is set when that is the
+    client's own."""
 
     deployment: Deployment
     model: str
     because: str
     abilities: Abilities
+    dialect: ProviderHalf
     passthrough: Passthrough | None
 
     @property
@@ -142,13 +144,23 @@ class Routes:
             raise InvalidRequest(
                 f"X-Preferred-Provider names no provider of this tenant. It has: {known}.", param="x-preferred-provider"
             ) from None
-        return [self._choice(c.provider, c.model, c.because, call.terms.dialect) for c in candidates]
+        choices = [self._choice(c.provider, c.model, c.because, call.terms.dialect) for c in candidates]
+        found = [choice for choice in choices if choice is not None]
+        if not found:
+            raise ModelNotFound(
+                f"The provider of '{call.peek.model[:100]}' has no endpoint of this kind. GET /models lists what there is.",
+                param="model",
+            )
+        return found
 
-    def _choice(self, provider: str, model: str, because: str, dialect: ClientHalf) -> Choice:
+    def _choice(self, provider: str, model: str, because: str, dialect: ClientHalf) -> Choice | None:
         deployment = self.deployments[provider]
-        spoken = deployment.vendor.dialect
+        spoken = deployment.vendor.half(dialect.name)
+        if spoken is None:
+            return None
         same = spoken if isinstance(spoken, Passthrough) and spoken.name == dialect.name else None
-        return Choice(deployment, model, because, self._catalogue.abilities(deployment.family, model), same)
+        abilities = self._catalogue.abilities(deployment.family, model)
+        return Choice(deployment, model, because, abilities, spoken, same)
 
 
 def _model_not_found(unknown: UnknownModel) -> ModelNotFound:

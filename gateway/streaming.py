@@ -170,10 +170,16 @@ class TranslatedStream(Stream):
     """Upstream bytes to events to the client's bytes: one parse and one render per event."""
 
     def __init__(
-        self, vendor: Vendor, outlet: Outlet, trail: Trail, clock: Callable[[], float], idle_s: float, undo: object
+        self,
+        vendor: Vendor,
+        outlet: Outlet,
+        trail: Trail,
+        clock: Callable[[], float],
+        idle_s: float,
+        reader: StreamReader,
     ) -> None:
         super().__init__(vendor, outlet, trail, clock, idle_s)
-        self._reader: StreamReader = vendor.dialect.reader(undo)
+        self._reader = reader
         self._held: list[Event] = []
 
     def _chunk(self, data: bytes) -> None:

@@ -594,11 +594,17 @@ class Vendor(Protocol):
     """How to reach a vendor and what its failures mean (providers/). Stateless; the settings are arguments."""
 
     type: str
-    dialect: ProviderHalf
     base_url: str  # the vendor's own
 
-    def path(self, model: str, stream: bool) -> str:
-        """What is appended to the base URL for a chat call; the model's name is percent-encoded where it is part of it."""
+    def half(self, client: str) -> ProviderHalf | None:
+        """The dialect to speak with it on behalf of a client of the dialect named `client`: the client's own where it can be.
+
+        None: it has nothing of that kind (embeddings, say).
+        """
+        ...
+
+    def path(self, model: str, stream: bool, dialect: str) -> str:
+        """What is appended to the base URL for a call in the dialect of that name; the model's name is percent-encoded where it is part of it."""
         ...
 
     def headers(self, api_key: str) -> list[tuple[str, str]]:

@@ -33,3 +33,6 @@ class Gemini:
     def reader(self, undo: Any = None) -> StreamReader:
         """A reader for one stream."""
         return Reader(undo)
+
+
+GEMINI = Gemini()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gateway.dialects.anthropic_messages import AnthropicMessages
+from gateway.dialects.anthropic_messages import ANTHROPIC
 from gateway.dialects.anthropic_wire import ERRORS, WireError, read_error
 from gateway.errors import Fault, FaultKind, Next
 from gateway.providers.answers import redact, retry_after_s
@@ -57,10 +57,12 @@ class AnthropicVendor:
     """types.Vendor of Anthropic's own API. The version header belongs to the body and comes with it (Written.headers)."""
 
     type = "anthropic"
-    dialect: ProviderHalf = AnthropicMessages()
     base_url = "https://api.anthropic.com"
 
-    def path(self, model: str, stream: bool) -> str:
+    def half(self, client: str) -> ProviderHalf | None:
+        return ANTHROPIC
+
+    def path(self, model: str, stream: bool, dialect: str) -> str:
         return "/v1/messages"
 
     def headers(self, api_key: str) -> list[tuple[str, str]]:

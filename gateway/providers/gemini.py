@@ -9,7 +9,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from gateway.dialects.gemini import Gemini
+from gateway.dialects.gemini import GEMINI
 from gateway.errors import Fault, FaultKind, Next
 from gateway.providers.answers import MAX_WAIT_S, duration_s, error_object, redact, retry_after_s, words
 from gateway.types import Failed, ProviderHalf
@@ -44,10 +44,12 @@ class GeminiVendor:
     """types.Vendor of Google's Developer API."""
 
     type = "gemini"
-    dialect: ProviderHalf = Gemini()
     base_url = "https://generativelanguage.googleapis.com"
 
-    def path(self, model: str, stream: bool) -> str:
+    def half(self, client: str) -> ProviderHalf | None:
+        return GEMINI
+
+    def path(self, model: str, stream: bool, dialect: str) -> str:
         """The model stands in the path: encoded whole, dots in pairs too, so that no name reaches another path."""
         name = quote(model.removeprefix("models/"), safe="").replace("..", "%2E%2E")
         return f"/v1beta/models/{name}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"

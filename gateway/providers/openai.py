@@ -51,9 +51,11 @@ class OpenAI:
 
     type = "openai"
     base_url = "https://api.openai.com/v1"
-    dialect: ProviderHalf = OPENAI_CHAT
 
-    def path(self, model: str, stream: bool) -> str:
+    def half(self, client: str) -> ProviderHalf | None:
+        return OPENAI_CHAT
+
+    def path(self, model: str, stream: bool, dialect: str) -> str:
         return "/chat/completions"
 
     def headers(self, api_key: str) -> list[tuple[str, str]]:

@@ -57,6 +57,7 @@ class Flight(WholeAnswer):
         """`number`: of its ids."""
         self.report = Result()
         self._vendor = road.deployment.vendor
+        self._dialect = road.choice.dialect
         self._passthrough = road.passthrough
         self._undo = None
         self._body = []
@@ -106,7 +107,7 @@ class TranslatedFlight(Flight):
     call_: tuple[Call, HttpOutlet]
 
     def _read(self, body: bytes) -> tuple[bytes, Usage | None]:
-        reply = self._vendor.dialect.read_reply(body, self._undo)
+        reply = self._dialect.read_reply(body, self._undo)
         if nothing_in(reply):
             return body, None
         call, outlet = self.call_

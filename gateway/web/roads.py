@@ -56,7 +56,7 @@ def road_for(terms: Terms, routes: Routes, peek: Peek, headers: Headers, recorde
         breaker=deployment.breaker,
         credential=deployment.credentials[0],
         scopes=deployment.call_scopes(terms.tenant),
-        head=deployment.head(0, choice.model, False) + header_lines(sent),
+        head=deployment.head(0, choice.model, False, choice.dialect.name) + header_lines(sent),
         block=JSON + headers.block(deployment.name, choice.model),
         respells=choice.abilities.output_cap == "max_completion_tokens",
         changes_model=peek.model != choice.model,

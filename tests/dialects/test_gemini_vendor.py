@@ -37,8 +37,8 @@ def quota(quota_id: str, delay: str = "34.07s") -> list[dict[str, Any]]:
 
 
 def test_the_model_stands_in_the_path_and_the_key_in_a_header() -> None:
-    assert VENDOR.path("gemini-2.5-flash", stream=False) == "/v1beta/models/gemini-2.5-flash:generateContent"
-    assert VENDOR.path("models/gemini-x", stream=True) == "/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
+    assert VENDOR.path("gemini-2.5-flash", stream=False, dialect="gemini") == "/v1beta/models/gemini-2.5-flash:generateContent"
+    assert VENDOR.path("models/gemini-x", stream=True, dialect="gemini") == "/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
     assert ("x-goog-api-key", "k") in VENDOR.headers("k")
 
 
@@ -46,7 +46,7 @@ def test_the_model_stands_in_the_path_and_the_key_in_a_header() -> None:
     "model", ["../../v1/x", "a/b", "a:countTokens?key=x", "a#b", "..", "a%2fb", "a b", "ä", "a\r\nb"]
 )
 def test_no_name_leaves_its_place_in_the_path(model: str) -> None:
-    path = VENDOR.path(model, stream=False)
+    path = VENDOR.path(model, stream=False, dialect="gemini")
     name = path.removeprefix("/v1beta/models/").removesuffix(":generateContent")
 
     assert path.count("/") == 3

@@ -242,7 +242,7 @@ async def test_a_call_that_the_stop_of_the_process_cancels_is_paid_for(stack: St
 
 
 async def test_an_answer_that_is_whole_stays_whole_though_its_client_leaves_in_the_same_moment() -> None:
-    sink = WholeAnswer(OpenAI(), Nobody(), Trail(), time.monotonic, OPENAI_CHAT, None)  # type: ignore[arg-type]
+    sink = WholeAnswer(OpenAI(), Nobody(), Trail(), time.monotonic, OPENAI_CHAT, OPENAI_CHAT)  # type: ignore[arg-type]
     sink.on_head(200, {})
     sink.on_data(
         b'{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],'

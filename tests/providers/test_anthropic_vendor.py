@@ -27,7 +27,7 @@ def fault(
 
 
 def test_how_it_is_reached() -> None:
-    assert VENDOR.base_url + VENDOR.path("../x", True) == "https://api.anthropic.com/v1/messages"
+    assert VENDOR.base_url + VENDOR.path("../x", True, "anthropic_messages") == "https://api.anthropic.com/v1/messages"
     assert dict(VENDOR.headers("sk-ant-1")) == {"x-api-key": "sk-ant-1", "content-type": "application/json"}
     assert VENDOR.family("claude-opus-9")
     assert not VENDOR.family("gpt-5.4")

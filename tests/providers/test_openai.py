@@ -97,7 +97,7 @@ def test_other_models_are_not(model: str) -> None:
 
 
 def test_the_model_is_no_part_of_the_address() -> None:
-    assert VENDOR.path("../../admin", True) == "/chat/completions"
+    assert VENDOR.path("../../admin", True, "openai_chat") == "/chat/completions"
     assert ("authorization", "Bearer k") in VENDOR.headers("k")
 
 
