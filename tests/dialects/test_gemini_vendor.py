@@ -37,8 +37,14 @@ def quota(quota_id: str, delay: str = "34.07s") -> list[dict[str, Any]]:
 
 
 def test_the_model_stands_in_the_path_and_the_key_in_a_header() -> None:
-    assert VENDOR.path("gemini-2.5-flash", stream=False, dialect="gemini") == "/v1beta/models/gemini-2.5-flash:generateContent"
-    assert VENDOR.path("models/gemini-x", stream=True, dialect="gemini") == "/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
+    assert (
+        VENDOR.path("gemini-2.5-flash", stream=False, dialect="gemini")
+        == "/v1beta/models/gemini-2.5-flash:generateContent"
+    )
+    assert (
+        VENDOR.path("models/gemini-x", stream=True, dialect="gemini")
+        == "/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
+    )
     assert ("x-goog-api-key", "k") in VENDOR.headers("k")
 
 
