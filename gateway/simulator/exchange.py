@@ -19,6 +19,7 @@ from aiohttp import web
 from gateway.simulator.faults import Fault, FaultBook
 from gateway.simulator.journal import Journal
 from gateway.simulator.replies import JSON, Frame, Refused, Route, Seen, Sent, Stream, Vendor, Whole
+from gateway.simulator.shelf import Shelf
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
@@ -42,6 +43,7 @@ class State:
         self.faults = faults
         self.chunk_delay_s = chunk_delay_s
         self.journal = Journal()
+        self.shelf = Shelf()
         self._ids = itertools.count(1)
 
     def request_id(self) -> str:
@@ -107,6 +109,7 @@ class Exchange:
             now=int(self.seen.at),
             chunks=max(1, int(chunks)) if chunks.isdecimal() else None,
             mute=mute,
+            shelf=self.state.shelf,
         )
 
     # ------------------------------------------------------------ errors
@@ -221,7 +224,7 @@ class Pump:
         for frame in reply.frames:
             if breaking is not None and self._due(frame, breaking):
                 if breaking.kind != "stall":
-                    return await self._break(sent, frame, breaking)
+                    return await self._break(sent, reply, frame, breaking)
                 await self.exchange._pause(breaking.pause_s)
                 breaking = None
             if delay_s and frame.content and self._content:
@@ -238,11 +241,11 @@ class Pump:
         self.started = self.started or frame.content or frame.closing
         self._content += frame.content
 
-    async def _break(self, sent: Sent, frame: Frame, fault: Fault) -> None:
+    async def _break(self, sent: Sent, reply: Stream, frame: Frame, fault: Fault) -> None:
         self.exchange.counter.errors += 1
         match fault.kind:
             case "error_event":
-                await self.response.write(self.exchange.vendor.error_frame(sent, fault, self._content > 0))
+                await self.response.write(self._error(sent, reply, fault))
                 await self.response.write_eof()
             case "bad_json":
                 await self.response.write(frame.wire[: len(frame.wire) * 2 // 3] + b"\n\n")
@@ -251,3 +254,7 @@ class Pump:
                 # Let what was written reach the network before the connection goes.
                 await asyncio.sleep(0.005)
                 self.exchange._break(fault)
+
+    def _error(self, sent: Sent, reply: Stream, fault: Fault) -> bytes:
+        begun = self._content > 0
+        return reply.failing(fault, begun) if reply.failing else self.exchange.vendor.error_frame(sent, fault, begun)
