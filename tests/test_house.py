@@ -48,7 +48,12 @@ UNSAFE = {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.unsafe_loa
 UNSAFE_MODULES = {"pickle", "marshal", "shelve"}
 
 # Longest first. A file named after one wire shape never imports a file of its room that is named after another.
-FAMILIES = ("openai_responses", "openai_chat", "openai", "anthropic", "gemini", "embeddings", "native")
+# A simulated vendor is one whole, whichever of its APIs a file is about.
+FAMILIES = (
+    *("openai_responses", "openai_chat", "openai_completions", "openai_embeddings", "openai"),
+    *("anthropic", "gemini_embeddings", "gemini", "embeddings", "native"),
+)
+VENDORS = ("openai", "anthropic", "gemini")
 
 MAX_LINES, MAX_FUNCTION_LINES = 400, 50
 LONG_FILES = {"gateway/types.py": "the vocabulary: declarations only, and one place to look a word up"}
@@ -120,7 +125,8 @@ def inner_imports() -> Iterator[tuple[str, str, str]]:
 
 
 def family(module: str) -> str | None:
-    return next((name for name in FAMILIES if module.split(".")[-1].startswith(name)), None)
+    names = VENDORS if room_of(module) == "simulator" else FAMILIES
+    return next((name for name in names if module.split(".")[-1].startswith(name)), None)
 
 
 # ---------------------------------------------------------------- layers

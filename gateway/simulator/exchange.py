@@ -74,7 +74,7 @@ class Exchange:
 
     async def _answer(self) -> web.StreamResponse:
         fault = self.state.faults.take(self.vendor.name) if self.route.generates else None
-        sent = await self._read(mute=fault is not None and fault.kind == "empty")
+        sent = await self._read(fault.kind if fault is not None else "")
         if fault is not None and fault.kind == "slow_first_byte":
             await self._pause(fault.pause_s)
         elif fault is not None and _hits_first(fault):
@@ -87,16 +87,16 @@ class Exchange:
             return await self._whole(sent, reply, fault)
         return await self._stream(sent, reply, fault)
 
-    async def _read(self, mute: bool) -> Sent:
+    async def _read(self, fault: str) -> Sent:
         try:
             self.seen.body = await self.request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise self.vendor.too_large(self._sent(mute)) from None
+            raise self.vendor.too_large(self._sent(fault)) from None
         finally:
             self.state.journal.add(self.seen)  # with its body, which the journal weighs
-        return self._sent(mute)
+        return self._sent(fault)
 
-    def _sent(self, mute: bool) -> Sent:
+    def _sent(self, fault: str) -> Sent:
         request = self.request
         chunks = request.headers.get("x-sim-chunks", "")
         return Sent(
@@ -108,7 +108,8 @@ class Exchange:
             body=self.seen.body,
             now=int(self.seen.at),
             chunks=max(1, int(chunks)) if chunks.isdecimal() else None,
-            mute=mute,
+            mute=fault == "empty",
+            pause=fault == "pause",
             shelf=self.state.shelf,
         )
 

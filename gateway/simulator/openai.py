@@ -19,6 +19,7 @@ from gateway.simulator.openai_errors import error_body, failure, no_key, no_mode
 from gateway.simulator.openai_fields import check_fields, check_together, is_a, wrong_type
 from gateway.simulator.openai_messages import Talk, read_messages
 from gateway.simulator.openai_models import LISTED, card, dimensions, known, rules
+from gateway.simulator.openai_moderations import moderations
 from gateway.simulator.openai_schema import read_format, read_tools
 from gateway.simulator.openai_write import Chunks, Shape, completion
 from gateway.simulator.replies import Refused, Route, Sent, Stream, Whole
@@ -41,6 +42,7 @@ class OpenAI:
             Route("POST", "/v1/chat/completions", chat, generates=True),
             Route("POST", "/v1/embeddings", embeddings, generates=True),
             *openai_responses.routes(),
+            Route("POST", "/v1/moderations", moderations, generates=True),
             Route("GET", "/v1/models", models),
             Route("GET", "/v1/models/{model}", model_card),
         ]

@@ -61,7 +61,7 @@ RULES: tuple[tuple[str, Rules], ...] = (
     ("gpt-5", Rules(("minimal", "low", "medium", "high"), "medium", "never", stop=False)),
     ("gpt-6-astra", Rules(ALL_EFFORTS[1:], "medium", "never", chat_tools="never", context=1_050_000)),
     ("gpt-6.1-sol", Rules(ALL_EFFORTS[1:], "medium", "never", chat_tools="never", context=1_050_000)),
-    ("gpt-6.2", Rules(ALL_EFFORTS[1:5], "medium", "never", context=1_050_000)),
+    ("gpt-6.2", Rules(ALL_EFFORTS[1:5], "medium", "never", chat_tools="never", context=1_050_000)),
 )
 
 

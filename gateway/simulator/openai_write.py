@@ -173,7 +173,9 @@ class Chunks:
         logprob: str | None = None,
     ) -> Frame:
         logprobs = (
-            {"content": [token_logprob(logprob)], "refusal": None} if self.shape.logprobs and logprob is not None else None
+            {"content": [token_logprob(logprob)], "refusal": None}
+            if self.shape.logprobs and logprob is not None
+            else None
         )
         choice = {"index": place, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         body: dict[str, Any] = {"choices": [choice]}

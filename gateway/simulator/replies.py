@@ -20,7 +20,8 @@ JSON = "application/json"
 
 
 class Sent(Struct, frozen=True):
-    """One request as it came. `params`: what the route captured. `chunks`: x-sim-chunks. `mute`: answer with nothing (a fault).
+    """One request as it came. `params`: what the route captured. `chunks`: x-sim-chunks. `mute`: answer with nothing, `pause`:
+    stop half-way and go on when asked (faults).
 
     `shelf`: what was kept of earlier answers; the only thing that an endpoint may change.
     """
@@ -34,6 +35,7 @@ class Sent(Struct, frozen=True):
     now: int
     chunks: int | None = None
     mute: bool = False
+    pause: bool = False
     shelf: Shelf = field(default_factory=Shelf)
 
 

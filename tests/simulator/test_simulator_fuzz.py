@@ -14,6 +14,7 @@ from simulator_kit import TIME, WEATHER, png
 from gateway.simulator.anthropic import count_tokens, messages
 from gateway.simulator.gemini import batch_embed_contents, generate, stream
 from gateway.simulator.openai import chat, embeddings
+from gateway.simulator.openai_moderations import moderations
 from gateway.simulator.openai_responses import create
 from gateway.simulator.openai_responses_thoughts import encrypted
 from gateway.simulator.replies import Endpoint, Refused, Sent, Stream
@@ -138,6 +139,7 @@ TARGETS: dict[str, tuple[Endpoint, dict[str, Any], str]] = {
     "chat": (chat, CHAT, ""),
     "embeddings": (embeddings, EMBED, ""),
     "responses": (create, RESPONSES, ""),
+    "moderations": (moderations, {"input": [{"type": "text", "text": "x"}], "model": "omni-moderation-latest"}, ""),
     "messages": (messages, MESSAGES, ""),
     "count_tokens": (count_tokens, {name: MESSAGES[name] for name in ("model", "messages", "tools", "system")}, ""),
     "generate": (generate, GENERATE, "gemini-2.5-flash"),
@@ -190,7 +192,7 @@ def test_the_undamaged_request_is_answered(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(data=st.data())
 def test_a_damaged_request_is_answered_or_refused(name: str, data: st.DataObject) -> None:
     endpoint, body, model = TARGETS[name]
