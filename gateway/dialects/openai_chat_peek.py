@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import places
-from gateway.dialects.openai_chat_checks import check_range, missing, wrong_type
+from gateway.dialects.openai_checks import check_range, missing, wrong_type
 from gateway.types import BadRequest, Peek
 
 MAX_CHOICES = 128

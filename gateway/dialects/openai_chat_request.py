@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 from gateway.core.jsontext import NotJson, decode
-from gateway.dialects.openai_chat_checks import (
+from gateway.dialects.openai_chat_messages import check_conversation, read_messages
+from gateway.dialects.openai_checks import (
     array,
     missing,
     name,
@@ -24,8 +25,7 @@ from gateway.dialects.openai_chat_checks import (
     optional_text,
     wrong_type,
 )
-from gateway.dialects.openai_chat_content import read_cache
-from gateway.dialects.openai_chat_messages import check_conversation, read_messages
+from gateway.dialects.openai_media import read_cache
 from gateway.types import BadRequest, Request, ResponseFormat, Tool, ToolChoice
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
