@@ -51,7 +51,7 @@ UNSAFE_MODULES = {"pickle", "marshal", "shelve"}
 # OpenAI's dialects share what they have word for word in common: openai_*.py that name none of them.
 SHARED = dict.fromkeys(("openai_chat", "openai_responses", "openai_completions", "openai_embeddings"), "openai")
 # A simulated vendor is one whole, whichever of its APIs a file is about.
-FAMILIES = (*SHARED, "openai", "anthropic", "gemini_embeddings", "gemini", "embeddings", "native")
+FAMILIES = (*SHARED, "openai", "anthropic", "gemini", "embeddings", "native")
 VENDORS = ("openai", "anthropic", "gemini")
 
 MAX_LINES, MAX_FUNCTION_LINES = 400, 50

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.openai_chat_usage import usage_object
+from gateway.dialects.openai_usage import usage_object
 from gateway.types import (
     Choice,
     Echo,
