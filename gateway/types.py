@@ -258,9 +258,10 @@ class Abilities(Struct, frozen=True, kw_only=True):
     output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
     requires_responses: bool = False  # takes tools on /v1/responses only (OpenAI)
     chat_tools_effort_none: bool = False  # takes tools on /v1/chat/completions only with the effort none (OpenAI)
+    default_effort: str | None = None  # the effort when none is asked for
     image_input: bool = True
     pdf_input: bool = True
-    audio_input: bool = False
+    audio_input: bool = True
     embedding_dimensions: int | None = None  # the model embeds, and this is the size of its vectors
     embedding_sizes: bool = True  # gives shorter vectors when asked for them
 
