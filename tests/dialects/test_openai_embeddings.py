@@ -15,6 +15,8 @@ from openai.types import CreateEmbeddingResponse
 
 from gateway.core.tokens import input_bound
 from gateway.dialects.openai_embeddings import OPENAI_EMBEDDINGS as DIALECT
+from gateway.simulator.openai import embeddings
+from gateway.simulator.replies import Sent
 from gateway.types import (
     Abilities,
     BadReply,
@@ -214,6 +216,18 @@ def test_an_answer_with_too_few_vectors_is_none() -> None:
 def test_what_was_packed_is_unpacked_the_same(vectors: list[list[float]]) -> None:
     body = json.dumps(written(EmbeddingReply("m", vectors, None), base64=True)).encode()
     assert DIALECT.read_reply(body).vectors == vectors
+
+
+@pytest.mark.parametrize("inputs", [{"inputs": ["one", "two"]}, {"inputs": [], "token_inputs": [[1, 2], [3]]}])
+def test_the_simulated_vendor_takes_what_is_written_and_its_answer_is_read(inputs: dict[str, Any]) -> None:
+    request = EmbeddingRequest("fast", dimensions=8, user="ada", **inputs)
+    sent = DIALECT.write_request(request, Target("text-embedding-3-small", SMALL), Notes())
+    answer = embeddings(Sent("POST", "/v1/embeddings", {}, {}, {}, sent.body, 0))
+    reply = DIALECT.read_reply(answer.body, sent.undo)
+
+    assert [len(vector) for vector in reply.vectors] == [8, 8]
+    assert sum(number * number for number in reply.vectors[0]) == pytest.approx(1, abs=1e-5)
+    assert reply.usage is not None and reply.usage.input == answer.input_tokens > 0
 
 
 # ---------------------------------------------------------------- bytes that pass through
