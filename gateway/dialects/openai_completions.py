@@ -5,13 +5,14 @@ from __future__ import annotations
 from gateway.dialects.openai_completions_reply import Writer, write_reply
 from gateway.dialects.openai_completions_request import peek, read_request
 from gateway.dialects.openai_errors import write_error
-from gateway.types import ClientError, Echo, Peek, Reply, Request, StreamWriter
+from gateway.types import COMMENT, ClientError, Echo, Peek, Reply, Request, StreamWriter
 
 
 class OpenAICompletions:
     """types.ClientHalf for POST /completions. Of its Echo, `request` must be the Request's `echo`."""
 
     name = "openai_completions"
+    ping = COMMENT
 
     def peek(self, body: bytes) -> Peek:
         return peek(body)
