@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -22,6 +23,7 @@ from gateway.alerting import Webhooks
 from gateway.core.catalogue import Catalogue, catalogue_from
 from gateway.core.ledger_commands import Orphan
 from gateway.core.ledger_views import Alert, Refused
+from gateway.core.pricing import PriceBook, prices_from
 from gateway.core.routing import Router, Served
 from gateway.deployment import Deployment
 from gateway.logs import LogWriter
@@ -52,12 +54,22 @@ from gateway.web.websocket import WebSocketDoor
 
 
 def read_catalogue() -> Catalogue:
-    """The model catalogue: beside the package in an installed wheel, in config/ in a checkout."""
+    """What models can do."""
+    return catalogue_from(_shipped("models.yaml"))
+
+
+def read_prices() -> PriceBook:
+    """What models cost."""
+    return prices_from(_shipped("prices.yaml"))
+
+
+def _shipped(name: str) -> Any:
+    """A file of facts: beside the package in an installed wheel, in config/ in a checkout."""
     here = Path(__file__).parent
-    for path in (here / "config" / "models.yaml", here.parent / "config" / "models.yaml"):
+    for path in (here / "config" / name, here.parent / "config" / name):
         if path.exists():
-            return catalogue_from(yaml.safe_load(path.read_text()))
-    raise FileNotFoundError("models.yaml is missing from this installation")
+            return yaml.safe_load(path.read_text())
+    raise FileNotFoundError(f"{name} is missing from this installation")
 
 
 def load_routes(config: Config, catalogue: Catalogue) -> Routes:

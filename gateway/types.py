@@ -186,6 +186,9 @@ class Request(Struct, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
     unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
+    echo: Any = (
+        None  # what the client's own dialect wants back when it writes the answer (Echo.request); nobody else reads it
+    )
 
 
 class Notes(Struct):
@@ -253,6 +256,14 @@ class Abilities(Struct, frozen=True, kw_only=True):
     json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)
     output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
+    requires_responses: bool = False  # takes tools on /v1/responses only (OpenAI)
+    chat_tools_effort_none: bool = False  # takes tools on /v1/chat/completions only with the effort none (OpenAI)
+    default_effort: str | None = None  # the effort when none is asked for
+    image_input: bool = True
+    pdf_input: bool = True
+    audio_input: bool = True
+    embedding_dimensions: int | None = None  # the model embeds, and this is the size of its vectors
+    embedding_sizes: bool = True  # gives shorter vectors when asked for them
 
 
 class Translation(Struct, frozen=True, kw_only=True):
@@ -445,6 +456,7 @@ class Echo(Struct):
     seal: Callable[[list[Opaque]], str] | None = (
         None  # another vendor's opaque things as one text; None: leave them out
     )
+    request: Any = None  # Request.echo
 
 
 class Glance(Struct):
@@ -527,6 +539,23 @@ class Change(Struct, frozen=True):
     temperature: float | None = None  # add a default (the client gave none)
     include_usage: bool = False  # ask for usage in a stream although the client did not
     output_cap: OutputCap = "max_completion_tokens"  # the spelling that the model takes
+
+
+class EmbeddingRequest(Struct):
+    model: str
+    inputs: list[str]
+    token_inputs: list[list[int]] | None = None
+    dimensions: int | None = None
+    base64: bool = False
+    task_type: str | None = None
+    title: str | None = None
+    user: str | None = None
+
+
+class EmbeddingReply(Struct):
+    model: str
+    vectors: list[list[float]]
+    usage: Usage | None
 
 
 COMMENT = b": ping\n\n"  # of server-sent events: heard by nobody, and keeps a connection open

@@ -45,7 +45,7 @@ def test_the_wheel_holds_the_package_its_catalogue_and_its_licence(wheel: Path) 
     sources = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "gateway").rglob("*.py")}
     assert wheel.name == f"passerelle-{__version__}-py3-none-any.whl"
     assert sources <= set(names)
-    assert "gateway/config/models.yaml" in names
+    assert {"gateway/config/models.yaml", "gateway/config/prices.yaml"} <= set(names)
     assert f"passerelle-{__version__}.dist-info/licenses/LICENSE" in names
 
 
@@ -56,7 +56,7 @@ def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
 
 def test_the_wheel_runs_without_the_repository(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    code = "from gateway import app; app.read_catalogue(); print(app.__file__)"
+    code = "from gateway import app; app.read_catalogue(); app.read_prices(); print(app.__file__)"
     version = run(["-m", "gateway", "--version"], tmp_path)
     assert version == f"passerelle {__version__}"
     assert run(["-c", code], tmp_path) == str(tmp_path / "gateway" / "app.py")

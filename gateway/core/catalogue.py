@@ -4,6 +4,7 @@ Rule 1: the longest matching id wins. An id covers itself and its dated or named
 claude-haiku-4-5-20251001, gpt-5.4 covers gpt-5.4-mini), never another version (claude-opus-5 does not cover claude-opus-5-5).
 Rule 2: entries of a family stand oldest first; a model that none covers gets what the last one has. New models take fewer
 parameters than old ones, so guessing newest errs towards leaving a parameter out, never towards an upstream's refusal.
+What models cost is another file and another lookup (core/pricing.py): prices are never guessed.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ class CatalogueError(ValueError):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One model: `price` is in US dollars per million tokens by token type (input, output, cache_read, cache_write)."""
+    """One model."""
 
     family: str
     id: str
     abilities: Abilities
-    price: dict[str, float] | None = None
 
 
 class Catalogue:
@@ -66,27 +66,51 @@ def _covers(id_: str, model: str) -> bool:
 
 
 def catalogue_from(mapping: Any) -> Catalogue:
-    """Build a catalogue of the parsed models.yaml: `{families: {name: [{id, price?, <abilities>}]}}`.
+    """Build a catalogue of the parsed models.yaml: `{families: {name: [{id, <abilities>}]}, defaults?: {name: {<abilities>}}}`.
 
     Raises CatalogueError naming the entry and the key at fault.
     """
     families = mapping.get("families") if isinstance(mapping, Mapping) else None
     if not isinstance(families, Mapping):
         raise CatalogueError("models.yaml: 'families' is missing or no mapping")
+    defaults = _defaults(mapping.get("defaults"), families)
     entries: list[Entry] = []
     for family, rows in families.items():
         if not isinstance(rows, list):
             raise CatalogueError(f"models.yaml: families.{family}: not a list of models")
-        entries.extend(_entries(str(family), rows))
+        entries.extend(_entries(str(family), rows, defaults.get(family, {})))
     return Catalogue(entries)
 
 
-def _entries(family: str, rows: list[Any]) -> list[Entry]:
+def _defaults(given: Any, families: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise CatalogueError("models.yaml: defaults: no mapping of families")
+    for family, abilities in given.items():
+        place = f"models.yaml: defaults.{family}"
+        if family not in families or not isinstance(abilities, Mapping):
+            raise CatalogueError(f"{place}: no mapping of a family's abilities")
+        _abilities(abilities, place)
+    return given
+
+
+def _abilities(given: Mapping[str, Any], place: str) -> Abilities:
+    unknown = sorted(set(given) - set(Abilities.__struct_fields__))
+    if unknown:
+        raise CatalogueError(f"{place}: unknown key {unknown[0]!r}")
+    try:
+        return msgspec.convert(given, Abilities)
+    except msgspec.ValidationError as error:
+        raise CatalogueError(f"{place}: {error}") from None
+
+
+def _entries(family: str, rows: list[Any], defaults: Mapping[str, Any]) -> list[Entry]:
     seen: set[str] = set()
     entries = []
     for position, row in enumerate(rows):
         place = f"models.yaml: families.{family}[{position}]"
-        entry = _entry(family, row, place)
+        entry = _entry(family, row, defaults, place)
         if entry.id in seen:
             raise CatalogueError(f"{place}.id: {entry.id!r} stands there twice")
         seen.add(entry.id)
@@ -94,19 +118,8 @@ def _entries(family: str, rows: list[Any]) -> list[Entry]:
     return entries
 
 
-def _entry(family: str, row: Any, place: str) -> Entry:
+def _entry(family: str, row: Any, defaults: Mapping[str, Any], place: str) -> Entry:
     if not isinstance(row, Mapping) or not isinstance(row.get("id"), str) or not row["id"]:
         raise CatalogueError(f"{place}: a model needs an 'id'")
-    abilities = {key: value for key, value in row.items() if key not in ("id", "price")}
-    unknown = sorted(set(abilities) - set(Abilities.__struct_fields__))
-    if unknown:
-        raise CatalogueError(f"{place} ({row['id']}): unknown key {unknown[0]!r}")
-    try:
-        return Entry(
-            family=family,
-            id=row["id"],
-            abilities=msgspec.convert(abilities, Abilities),
-            price=msgspec.convert(row.get("price"), dict[str, float] | None),
-        )
-    except msgspec.ValidationError as error:
-        raise CatalogueError(f"{place} ({row['id']}): {error}") from None
+    given = {**defaults, **{key: value for key, value in row.items() if key != "id"}}
+    return Entry(family=family, id=row["id"], abilities=_abilities(given, f"{place} ({row['id']})"))

@@ -4,10 +4,10 @@ client    peek      the top level, on every call        provider   outgoing   ty
           request   body -> types.Request                          turns      types.Message -> messages
           messages  one reader a role; their rules                 provider   answer, chunks -> types
           content   the parts of a message              bytes that pass through
-          checks    types, and OpenAI's words                      passthrough  change a body, glance at an answer
-          reply     types.Reply, errors -> body
+          reply     types.Reply -> body                            passthrough  change a body, glance at an answer
           writer    events -> chunks                               tap, frames  beside a stream
-both      usage, faults
+both      usage
+and what OpenAI's dialects share: openai_checks, openai_media, openai_errors, openai_faults.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from gateway.dialects import openai_chat_passthrough as passthrough
 from gateway.dialects.openai_chat_outgoing import write_request
 from gateway.dialects.openai_chat_peek import peek
 from gateway.dialects.openai_chat_provider import Reader, read_reply
-from gateway.dialects.openai_chat_reply import write_error, write_reply
+from gateway.dialects.openai_chat_reply import write_reply
 from gateway.dialects.openai_chat_request import read_request
 from gateway.dialects.openai_chat_tap import ChatTap
 from gateway.dialects.openai_chat_writer import Writer
+from gateway.dialects.openai_errors import write_error
 from gateway.types import (
     COMMENT,
     Change,

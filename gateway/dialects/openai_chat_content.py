@@ -1,19 +1,15 @@
 """The content parts of a client's Chat messages: texts, images, audio, files, and what other vendors' replays ride on.
 
-Images are data: URIs with their type declared, or https: addresses that only the provider fetches; the gateway fetches nothing.
 Source: openai-python, types/chat/chat_completion_content_part_*.py; extensions `cache_control` (Anthropic), `thinking_blocks`,
 `reasoning_content` and `extra_content` (de-facto carriers for what a model wants back).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Callable
 from typing import Any
 
-from gateway.dialects.openai_chat_checks import (
+from gateway.dialects.openai_checks import (
     array,
     missing,
     name,
@@ -24,12 +20,8 @@ from gateway.dialects.openai_chat_checks import (
     text,
     wrong_type,
 )
-from gateway.types import Audio, BadRequest, Document, Image, Opaque, Part, Reasoning, Refusal, Text
-
-_DATA_URI = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?((?:;[^;,]*)*),", re.IGNORECASE)
-_SPACE = re.compile(r"\s+")
-_PDF_MAGIC = "JVBERi"  # "%PDF-" in base64
-_BREAKPOINT_TTL = {"30m": "1h", "12h": "1h"}  # at least as long as asked for
+from gateway.dialects.openai_media import read_base64, read_cache, read_document, read_image
+from gateway.types import Audio, BadRequest, Document, Opaque, Part, Reasoning, Refusal, Text
 
 
 def read_content(value: object, param: str, kinds: tuple[str, ...], required: bool = True) -> list[Part]:
@@ -72,18 +64,6 @@ def signature_of(carrier: dict[str, Any]) -> Opaque | None:
     return Opaque("google", "thought_signature", signature) if isinstance(signature, str) and signature else None
 
 
-def read_cache(carrier: dict[str, Any], param: str) -> dict[str, Any] | None:
-    """A mark that the prompt up to here is worth keeping: Anthropic's spelling, or OpenAI's put into it."""
-    marker = optional_object(carrier.get("cache_control"), f"{param}.cache_control")
-    if marker is not None:
-        return marker
-    breakpoint_ = optional_object(carrier.get("prompt_cache_breakpoint"), f"{param}.prompt_cache_breakpoint")
-    if breakpoint_ is None:
-        return None
-    ttl = _BREAKPOINT_TTL.get(str(breakpoint_.get("ttl")))
-    return {"type": "ephemeral", "ttl": ttl} if ttl else {"type": "ephemeral"}
-
-
 def _thinking(block: dict[str, Any], param: str) -> Part:
     kind = block.get("type")
     if kind not in ("thinking", "redacted_thinking"):
@@ -113,44 +93,14 @@ def _image(part: dict[str, Any], param: str) -> Part:
     given = object_(part.get("image_url"), param)
     url = name(given.get("url"), f"{param}.url")
     detail = optional_text(given.get("detail"), f"{param}.detail") or ""
-    cache = read_cache(part, param)
-    if url[:8].lower() == "https://":
-        return Image(url=url, detail=detail, cache=cache)
-    media_type, payload = _data_uri(url, param)
-    if media_type == "application/pdf":
-        return Document(media_type=media_type, data=payload, cache=cache)
-    if not media_type.startswith("image/"):
-        raise BadRequest(f"Invalid image: '{media_type}' is no image type.", param, "unsupported_content")
-    return Image("image/jpeg" if media_type == "image/jpg" else media_type, payload, detail=detail, cache=cache)
-
-
-def _data_uri(url: str, param: str) -> tuple[str, str]:
-    found = _DATA_URI.match(url[:256])
-    if found is None or not found.group(1):
-        message = "Invalid image URL: expected an https: URL or a data: URI with a media type and base64 data."
-        raise BadRequest(message, param, "unsupported_content")
-    if not found.group(2).lower().endswith(";base64"):
-        raise BadRequest("Invalid image: the data of a data: URI must be base64.", param)
-    return found.group(1).lower(), _base64(url[found.end() :], param)
-
-
-def _base64(payload: str, param: str) -> str:
-    """`payload` without white space, proven to be base64 that is not empty."""
-    compact = _SPACE.sub("", payload)
-    try:
-        binascii.a2b_base64(compact.encode("ascii"), strict_mode=True)
-    except ValueError:
-        raise BadRequest(f"Invalid '{param}': the data is not valid base64.", param) from None
-    if not compact:
-        raise BadRequest(f"Invalid '{param}': the data is empty.", param)
-    return compact
+    return read_image(url, detail, read_cache(part, param), param)
 
 
 def _audio(part: dict[str, Any], param: str) -> Part:
     param = f"{param}.input_audio"
     given = object_(part.get("input_audio"), param)
     form = name(given.get("format"), f"{param}.format")
-    return Audio(form, _base64(text(given.get("data"), f"{param}.data"), f"{param}.data"))
+    return Audio(form, read_base64(text(given.get("data"), f"{param}.data"), f"{param}.data"))
 
 
 def _file(part: dict[str, Any], param: str) -> Part:
@@ -162,22 +112,7 @@ def _file(part: dict[str, Any], param: str) -> Part:
     if file_id:
         return Document(file_id=file_id, title=title, cache=cache)
     data = name(given.get("file_data"), f"{param}.file_data")
-    return _document(data, f"{param}.file_data", title, cache)
-
-
-def _document(data: str, param: str, title: str, cache: dict[str, Any] | None) -> Document:
-    """A file as OpenAI takes it: bare base64, or a data: URI; plain text becomes text."""
-    found = _DATA_URI.match(data[:256])
-    media_type = (found.group(1) or "").lower() if found else ""
-    payload = _base64(data[found.end() :] if found else data, param)
-    if not media_type and payload.startswith(_PDF_MAGIC):
-        media_type = "application/pdf"
-    if media_type.startswith("text/"):
-        try:
-            return Document(media_type, text=base64.b64decode(payload).decode(), title=title, cache=cache)
-        except UnicodeDecodeError:
-            raise BadRequest(f"Invalid '{param}': the text is not valid UTF-8.", param) from None
-    return Document(media_type, payload, title=title, cache=cache)
+    return read_document(data, title, cache, f"{param}.file_data")
 
 
 _READERS: dict[str, Callable[[dict[str, Any], str], Part]] = {

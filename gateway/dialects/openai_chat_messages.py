@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from gateway.dialects.openai_chat_checks import name, not_among, object_, objects, optional_bool, optional_text, text
-from gateway.dialects.openai_chat_content import read_cache, read_content, read_reasoning, signature_of
+from gateway.dialects.openai_chat_content import read_content, read_reasoning, signature_of
+from gateway.dialects.openai_checks import name, not_among, object_, objects, optional_bool, optional_text, text
+from gateway.dialects.openai_media import read_cache
 from gateway.types import (
     BadRequest,
     Document,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import set_members
-from gateway.dialects.openai_chat_usage import usage_of
+from gateway.dialects.openai_usage import usage_of
 from gateway.types import BadReply, Change, Glance, Peek, Usage
 
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode

@@ -13,8 +13,8 @@ from typing import Any
 
 from gateway.core.jsontext import NotJson, decode
 from gateway.core.sse import Frame, LineTooLong, Splitter
-from gateway.dialects.openai_chat_faults import failed_of
-from gateway.dialects.openai_chat_usage import usage_of
+from gateway.dialects.openai_faults import failed_of
+from gateway.dialects.openai_usage import usage_of
 from gateway.types import (
     Annotated,
     BadReply,

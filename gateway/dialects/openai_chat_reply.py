@@ -1,4 +1,4 @@
-"""A whole answer, and an error, as Chat spells them; and the words that whole and streamed answers share.
+"""A whole answer as Chat spells it, and the words that whole and streamed answers share.
 
 Source: openai-python, types/chat/chat_completion.py. Extensions inside the message: `reasoning_content` to show,
 `thinking_blocks` and `extra_content` to send back with the next turn.
@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.openai_chat_usage import usage_object
+from gateway.dialects.openai_usage import usage_object
 from gateway.types import (
     Choice,
-    ClientError,
     Echo,
     FinishReason,
     Opaque,
@@ -43,18 +42,6 @@ def write_reply(reply: Reply, echo: Echo) -> bytes:
         body["service_tier"] = reply.service_tier
     body["system_fingerprint"] = None
     return msgspec.json.encode(body)
-
-
-def write_error(error: ClientError) -> bytes:
-    """The body of an error answer: all four keys, and `attempts` after all candidates failed."""
-    return msgspec.json.encode({"error": error_object(error)})
-
-
-def error_object(error: ClientError) -> dict[str, Any]:
-    written: dict[str, Any] = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    if error.attempts is not None:
-        written["attempts"] = error.attempts
-    return written
 
 
 def chat_id(upstream_id: str, echo: Echo) -> str:

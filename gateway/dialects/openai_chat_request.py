@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from gateway.core.jsontext import NotJson, decode
-from gateway.dialects.openai_chat_checks import (
+from gateway.dialects.openai_body import read_object
+from gateway.dialects.openai_chat_messages import check_conversation, read_messages
+from gateway.dialects.openai_checks import (
     array,
     missing,
     name,
@@ -24,8 +25,7 @@ from gateway.dialects.openai_chat_checks import (
     optional_text,
     wrong_type,
 )
-from gateway.dialects.openai_chat_content import read_cache
-from gateway.dialects.openai_chat_messages import check_conversation, read_messages
+from gateway.dialects.openai_media import read_cache
 from gateway.types import BadRequest, Request, ResponseFormat, Tool, ToolChoice
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -42,7 +42,7 @@ _KNOWN = frozenset(
 
 def read_request(body: bytes, repair_history: bool = False) -> Request:
     """Read all of it. Raises BadRequest, never anything else. With `repair_history` tool calls may stay without answers."""
-    fields = _fields(body)
+    fields = read_object(body)
     messages = objects(fields.get("messages"), "messages")
     if not messages:
         raise BadRequest("Invalid 'messages': empty array. Expected an array with minimum length 1.", "messages")
@@ -60,16 +60,6 @@ def read_request(body: bytes, repair_history: bool = False) -> Request:
     _read_output(fields, request)
     _read_the_rest(fields, request)
     return request
-
-
-def _fields(body: bytes) -> dict[str, Any]:
-    try:
-        fields = decode(body)
-    except NotJson as error:
-        raise BadRequest(f"We could not parse the JSON body of your request: {error}.", code="invalid_json") from None
-    if not isinstance(fields, dict):
-        raise BadRequest("The body of your request must be a JSON object.", code="invalid_json")
-    return fields
 
 
 def _read_sampling(fields: dict[str, Any], request: Request) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from gateway.core.sse import frames_of, last_end
-from gateway.dialects.openai_chat_faults import failed_of
 from gateway.dialects.openai_chat_frames import (
     DATA,
     DONE,
@@ -23,7 +22,8 @@ from gateway.dialects.openai_chat_frames import (
     learn,
     without_null_usage,
 )
-from gateway.dialects.openai_chat_usage import usage_of
+from gateway.dialects.openai_faults import failed_of
+from gateway.dialects.openai_usage import usage_of
 from gateway.types import Failed, Usage
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024

@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.openai_chat_reply import chat_id, error_object, finish_reason, replay_block, signature
-from gateway.dialects.openai_chat_usage import usage_object
+from gateway.dialects.openai_chat_reply import chat_id, finish_reason, replay_block, signature
+from gateway.dialects.openai_errors import error_object
+from gateway.dialects.openai_usage import usage_object
 from gateway.types import (
     Annotated,
     ClientError,

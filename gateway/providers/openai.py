@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from gateway.dialects.openai_chat import OPENAI_CHAT
-from gateway.dialects.openai_chat_faults import KINDS, kind_of
+from gateway.dialects.openai_faults import KINDS, kind_of
 from gateway.errors import Fault, FaultKind, Next
 from gateway.providers.answers import code_of, error_object, redact, retry_after_s, words
 from gateway.types import Failed, ProviderHalf

@@ -14,11 +14,15 @@ from gateway.simulator.anthropic_errors import failure, refused
 from gateway.simulator.anthropic_fields import check_fields, check_limits, thinking_type
 from gateway.simulator.anthropic_messages import Reader, Talk
 from gateway.simulator.anthropic_models import LISTED, VERSIONS, Rules, card, rules
+from gateway.simulator.anthropic_pause import found as result
+from gateway.simulator.anthropic_pause import pause_id, paused, search, searches
+from gateway.simulator.anthropic_pause import said as told
 from gateway.simulator.anthropic_thinking import check_loop, checker, signature
 from gateway.simulator.anthropic_tools import read_choice, read_format, read_tools
 from gateway.simulator.anthropic_write import Events, Shape, message
 from gateway.simulator.faults import Fault
 from gateway.simulator.model import Answer, Ask, answer
+from gateway.simulator.pauses import portion
 from gateway.simulator.replies import Refused, Route, Sent, Stream, Whole
 from gateway.simulator.tokens import count
 
@@ -114,19 +118,27 @@ def messages(sent: Sent) -> Whole | Stream:
     """POST /v1/messages."""
     ask, tokens, body, limits = _read(sent, counting=False)
     # max_tokens 0 fills the prompt cache and generates nothing.
-    said = answer(ask) if body["max_tokens"] else Answer(finish="length")
-    shape = _shape(body, limits, said, tokens)
+    before = paused(body)
+    said = portion(answer(ask), told(before), sent.pause) if body["max_tokens"] else Answer(finish="length")
+    shape = _shape(body, limits, said, tokens, ask.prompt, before)
     if body.get("stream"):
         return Stream(Events(ask, shape, said).frames(), tokens)
     return Whole(message(ask, shape, said), tokens, said.output_tokens, billed=True)
 
 
-def _shape(body: dict[str, Any], limits: Rules, said: Answer, tokens: int) -> Shape:
+def _shape(
+    body: dict[str, Any], limits: Rules, said: Answer, tokens: int, prompt: str, before: list[dict[str, Any]]
+) -> Shape:
+    found = result(before[-1]["id"]) if before else None
+    pausing = None
+    if said.finish == "pause":
+        asked = body["messages"][:-1] if before else body["messages"]
+        pausing = search(pause_id(body["model"], asked, searches(before) + 1), prompt)
     if not said.thinking:
-        return Shape(body["model"], tokens)
+        return Shape(body["model"], tokens, found=found, search=pausing)
     display = (body.get("thinking") or {}).get("display") or ("omitted" if limits.hides else "summarized")
     shown = "" if display == "omitted" else said.thinking
-    return Shape(body["model"], tokens, shown, signature(shown, body, limits))
+    return Shape(body["model"], tokens, shown, signature(shown, body, limits), found, pausing)
 
 
 def _read(sent: Sent, counting: bool) -> tuple[Ask, int, dict[str, Any], Rules]:
@@ -145,10 +157,14 @@ def _read(sent: Sent, counting: bool) -> tuple[Ask, int, dict[str, Any], Rules]:
     check_limits(body, limits)
     reader = Reader(limits, version, checker(body, limits, betas))
     reader.system(body.get("system"))
-    talk = reader.read(body["messages"])
+    going_on = bool(paused(body))
+    talk = reader.read(body["messages"], going_on)
+    tokens = _input_tokens(body, talk, limits)
     check_loop(body, body["messages"])
-    ask = _ask(sent, body, talk, limits)
-    return ask, _input_tokens(body, talk, limits), body, limits
+    if going_on:
+        # What is answered is what was asked before the turn that paused.
+        talk = Reader(limits, version, checker(body, limits, betas)).read(body["messages"][:-1])
+    return _ask(sent, body, talk, limits), tokens, body, limits
 
 
 def _input_tokens(body: dict[str, Any], talk: Talk, limits: Rules) -> int:

@@ -57,12 +57,13 @@ class Reader:
         self._open: dict[str, str] = {}
         self._ids: set[str] = set()
 
-    def read(self, messages: list[Any]) -> Talk:
-        """Check and read a conversation. Raises Refused."""
+    def read(self, messages: list[Any], paused: bool = False) -> Talk:
+        """Check and read a conversation; `paused`: its end is a turn to go on with. Raises Refused."""
         for place, message in enumerate(messages):
             self._message(message, place, messages)
         self._check_open(len(messages))
-        self._check_end(messages[-1])
+        if not paused:
+            self._check_end(messages[-1])
         if self.talk.marks > MAX_CACHE_MARKS:
             raise refused(f"A maximum of 4 blocks with cache_control may be provided. Found {self.talk.marks}.")
         return self.talk

@@ -16,17 +16,28 @@ from gateway.simulator.model import Answer, Ask, Call, call_tokens, pieces
 from gateway.simulator.replies import Frame
 from gateway.simulator.tokens import count
 
-STOP_REASONS = {"end": "end_turn", "length": "max_tokens", "stop": "stop_sequence", "calls": "tool_use"}
+STOP_REASONS = {
+    "end": "end_turn",
+    "length": "max_tokens",
+    "stop": "stop_sequence",
+    "calls": "tool_use",
+    "pause": "pause_turn",
+}
 ONLY_AT_START = frozenset({"cache_creation", "service_tier"})  # message_delta repeats the counts alone
 
 
 class Shape(Struct, frozen=True):
-    """How the answer is dressed. `shown`: the thinking text the client may see; `signature` "" when there was no thinking."""
+    """How the answer is dressed. `shown`: the thinking text the client may see; `signature` "" when there was no thinking.
+
+    `found`: the result that a resumed turn begins with; `search`: the call that a paused one ends with.
+    """
 
     model: str
     input_tokens: int
     shown: str = ""
     signature: str = ""
+    found: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
 
 
 def usage(shape: Shape, output_tokens: int, thinking_tokens: int) -> dict[str, Any]:
@@ -58,7 +69,7 @@ def _input(call: Call) -> Any:
 
 def message(ask: Ask, shape: Shape, answer: Answer) -> bytes:
     """A whole message."""
-    content: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = [shape.found] if shape.found else []
     if shape.signature:
         content.append({"type": "thinking", "thinking": shape.shown, "signature": shape.signature})
     if answer.pieces:
@@ -67,6 +78,8 @@ def message(ask: Ask, shape: Shape, answer: Answer) -> bytes:
         content.append(
             {"type": "tool_use", "id": ask.id("toolu_01", 1 + number, 22), "name": call.name, "input": _input(call)}
         )
+    if shape.search:
+        content.append(shape.search)
     return orjson.dumps(
         {
             **_head(ask, shape),
@@ -90,12 +103,17 @@ class Events:
     def frames(self) -> Iterator[Frame]:
         yield self._start()
         yield self._event("ping")
+        if self.shape.found:
+            yield self._event("content_block_start", index=self._index, content_block=self.shape.found)
+            yield self._stop()
         if self.shape.signature:
             yield from self._thinking()
         if self.answer.pieces:
             yield from self._text()
         for number, call in enumerate(self.answer.calls):
             yield from self._call(number, call)
+        if self.shape.search:
+            yield from self._search(self.shape.search)
         self.output_tokens = self.answer.output_tokens
         delta = {
             "stop_reason": STOP_REASONS[self.answer.finish],
@@ -148,6 +166,11 @@ class Events:
         for part in ["", *(call.arguments[at : at + 8] for at in range(0, len(call.arguments), 8))]:
             yield self._delta({"type": "input_json_delta", "partial_json": part}, min(2, after - self.output_tokens))
         self.output_tokens = after
+        yield self._stop()
+
+    def _search(self, block: dict[str, Any]) -> Iterator[Frame]:
+        yield self._event("content_block_start", index=self._index, content_block={**block, "input": {}})
+        yield self._delta({"type": "input_json_delta", "partial_json": orjson.dumps(block["input"]).decode()}, 0)
         yield self._stop()
 
     def _delta(self, delta: dict[str, Any], tokens: int) -> Frame:

@@ -19,6 +19,7 @@ from aiohttp import web
 from gateway.simulator.faults import Fault, FaultBook
 from gateway.simulator.journal import Journal
 from gateway.simulator.replies import JSON, Frame, Refused, Route, Seen, Sent, Stream, Vendor, Whole
+from gateway.simulator.shelf import Shelf
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
@@ -42,6 +43,7 @@ class State:
         self.faults = faults
         self.chunk_delay_s = chunk_delay_s
         self.journal = Journal()
+        self.shelf = Shelf()
         self._ids = itertools.count(1)
 
     def request_id(self) -> str:
@@ -72,7 +74,7 @@ class Exchange:
 
     async def _answer(self) -> web.StreamResponse:
         fault = self.state.faults.take(self.vendor.name) if self.route.generates else None
-        sent = await self._read(mute=fault is not None and fault.kind == "empty")
+        sent = await self._read(fault.kind if fault is not None else "")
         if fault is not None and fault.kind == "slow_first_byte":
             await self._pause(fault.pause_s)
         elif fault is not None and _hits_first(fault):
@@ -85,16 +87,16 @@ class Exchange:
             return await self._whole(sent, reply, fault)
         return await self._stream(sent, reply, fault)
 
-    async def _read(self, mute: bool) -> Sent:
+    async def _read(self, fault: str) -> Sent:
         try:
             self.seen.body = await self.request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise self.vendor.too_large(self._sent(mute)) from None
+            raise self.vendor.too_large(self._sent(fault)) from None
         finally:
             self.state.journal.add(self.seen)  # with its body, which the journal weighs
-        return self._sent(mute)
+        return self._sent(fault)
 
-    def _sent(self, mute: bool) -> Sent:
+    def _sent(self, fault: str) -> Sent:
         request = self.request
         chunks = request.headers.get("x-sim-chunks", "")
         return Sent(
@@ -106,7 +108,9 @@ class Exchange:
             body=self.seen.body,
             now=int(self.seen.at),
             chunks=max(1, int(chunks)) if chunks.isdecimal() else None,
-            mute=mute,
+            mute=fault == "empty",
+            pause=fault == "pause",
+            shelf=self.state.shelf,
         )
 
     # ------------------------------------------------------------ errors
@@ -221,7 +225,7 @@ class Pump:
         for frame in reply.frames:
             if breaking is not None and self._due(frame, breaking):
                 if breaking.kind != "stall":
-                    return await self._break(sent, frame, breaking)
+                    return await self._break(sent, reply, frame, breaking)
                 await self.exchange._pause(breaking.pause_s)
                 breaking = None
             if delay_s and frame.content and self._content:
@@ -238,11 +242,11 @@ class Pump:
         self.started = self.started or frame.content or frame.closing
         self._content += frame.content
 
-    async def _break(self, sent: Sent, frame: Frame, fault: Fault) -> None:
+    async def _break(self, sent: Sent, reply: Stream, frame: Frame, fault: Fault) -> None:
         self.exchange.counter.errors += 1
         match fault.kind:
             case "error_event":
-                await self.response.write(self.exchange.vendor.error_frame(sent, fault, self._content > 0))
+                await self.response.write(self._error(sent, reply, fault))
                 await self.response.write_eof()
             case "bad_json":
                 await self.response.write(frame.wire[: len(frame.wire) * 2 // 3] + b"\n\n")
@@ -251,3 +255,7 @@ class Pump:
                 # Let what was written reach the network before the connection goes.
                 await asyncio.sleep(0.005)
                 self.exchange._break(fault)
+
+    def _error(self, sent: Sent, reply: Stream, fault: Fault) -> bytes:
+        begun = self._content > 0
+        return reply.failing(fault, begun) if reply.failing else self.exchange.vendor.error_frame(sent, fault, begun)

@@ -13,7 +13,9 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-Kind = Literal["status", "slow_first_byte", "stall", "cut", "reset", "empty", "bad_json", "error_event", "html"]
+Kind = Literal[
+    "status", "slow_first_byte", "stall", "cut", "reset", "empty", "bad_json", "error_event", "html", "pause"
+]
 Provider = Literal["openai", "anthropic", "gemini"]
 
 DEFAULT_STATUS = {"status": 500, "html": 502, "error_event": 503}
@@ -48,7 +50,9 @@ class Fault(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 
     @property
     def break_after(self) -> int | None:
-        """Content events before the break; None for `reset` without a number: before any byte."""
+        """Content events before the break; None for `reset` without a number (before any byte) and for what breaks nothing."""
+        if self.kind == "pause":
+            return None
         return self.after_events if self.after_events is not None else DEFAULT_AFTER_EVENTS.get(self.kind)
 
 

@@ -14,8 +14,9 @@ from gateway.simulator.gemini_errors import bad_key, failure, no_key, no_model, 
 from gateway.simulator.gemini_errors import body as error_body
 from gateway.simulator.gemini_models import EMBEDDING, EMBEDDING_DIMENSIONS, LISTED, Rules, card, known, rules
 from gateway.simulator.gemini_proto import read
-from gateway.simulator.gemini_write import Fragments, Shape, whole
-from gateway.simulator.model import Ask, Spec, answer
+from gateway.simulator.gemini_write import Fragments, Shape, continued, whole
+from gateway.simulator.model import Answer, Ask, Spec, answer
+from gateway.simulator.pauses import portion
 from gateway.simulator.replies import JSON, SSE, Refused, Route, Sent, Stream, Whole
 from gateway.simulator.tokens import count
 from gateway.simulator.vectors import embed
@@ -107,7 +108,7 @@ def model_card(sent: Sent) -> Whole:
 def generate(sent: Sent) -> Whole:
     """POST …:generateContent."""
     body, ask, shape = _read(sent, "generateContent")
-    answers = [answer(ask, place) for place in range(_candidates(body))]
+    answers = _answers(sent, body, ask)
     return Whole(
         whole(ask, shape, answers), shape.prompt_tokens, sum(one.output_tokens for one in answers), billed=True
     )
@@ -119,8 +120,15 @@ def stream(sent: Sent) -> Stream:
         body, ask, shape = _read(sent, "streamGenerateContent")
     except Refused as wrong:
         raise Refused(wrong.status, [wrong.body]) if _wants_array(sent) else wrong from None
-    answers = [answer(ask, place) for place in range(_candidates(body))]
+    answers = _answers(sent, body, ask)
     return Stream(Fragments(ask, shape, answers).frames(), shape.prompt_tokens, SSE if shape.sse else JSON)
+
+
+def _answers(sent: Sent, body: dict[str, Any], ask: Ask) -> list[Answer]:
+    start = continued(ask, body["continuationToken"]) if body.get("continuationToken") else 0
+    if start is None:
+        raise refused("The continuation token is not valid for this request.")
+    return [portion(answer(ask, place), start, sent.pause) for place in range(_candidates(body))]
 
 
 def _candidates(body: dict[str, Any]) -> int:

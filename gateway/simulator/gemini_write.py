@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from gateway.simulator.model import Answer, Ask, Call, call_tokens
 from gateway.simulator.replies import Frame
-from gateway.simulator.signatures import sign
+from gateway.simulator.signatures import sign, verify
 from gateway.simulator.tokens import count
 
-FINISH = {"end": "STOP", "length": "MAX_TOKENS", "stop": "STOP", "calls": "STOP"}
+FINISH = {"end": "STOP", "length": "MAX_TOKENS", "stop": "STOP", "calls": "STOP", "pause": "CONTINUATION"}
+GOES_ON = "continuation"
 
 
 class Shape(Struct, frozen=True):
@@ -40,6 +41,24 @@ def _usage(shape: Shape, candidates: int, thoughts: int) -> dict[str, Any]:
 def _signature(ask: Ask, answer: Answer) -> str:
     """Thoughts may stay hidden, so the signature carries what it signs."""
     return sign("google", "", ask.key[:8] + count(answer.thinking).to_bytes(4, "big"))
+
+
+def continuation(ask: Ask, said: int) -> str:
+    """The token with which the answer to `ask` goes on after `said` characters."""
+    return sign("google", GOES_ON, ask.key[:8] + said.to_bytes(4, "big"))
+
+
+def continued(ask: Ask, token: str) -> int | None:
+    """The characters said before a continuation; None when the token is not of this request."""
+    binding = verify("google", GOES_ON, token)
+    return int.from_bytes(binding[8:], "big") if binding is not None and binding[:8] == ask.key[:8] else None
+
+
+def _ending(ask: Ask, answer: Answer) -> dict[str, Any]:
+    ending: dict[str, Any] = {"finishReason": FINISH[answer.finish]}
+    if answer.finish == "pause":
+        ending["continuationToken"] = continuation(ask, answer.paused_at)
+    return ending
 
 
 def _call_part(ask: Ask, shape: Shape, number: int, call: Call, signature: str | None) -> dict[str, Any]:
@@ -90,7 +109,7 @@ def whole(ask: Ask, shape: Shape, answers: list[Answer]) -> bytes:
         parts = _parts(ask, shape, answer)
         if parts:
             content["parts"] = parts
-        candidates.append({"content": content, "finishReason": FINISH[answer.finish], "index": place})
+        candidates.append({"content": content, **_ending(ask, answer), "index": place})
     thoughts = sum(answer.thinking_tokens for answer in answers)
     output = sum(answer.output_tokens for answer in answers)
     return _response(ask, shape, candidates, _usage(shape, output - thoughts, thoughts))
@@ -112,7 +131,7 @@ class Fragments:
             last: dict[str, Any] = {"text": ""}
             if self.shape.signs and answer.pieces:
                 last["thoughtSignature"] = _signature(self.ask, answer)
-            yield self._fragment(place, [last] if answer.output_tokens else [], FINISH[answer.finish])
+            yield self._fragment(place, [last] if answer.output_tokens else [], _ending(self.ask, answer))
         if not self.shape.sse:
             yield Frame(b"]", self.thoughts + self.candidates, closing=True)
 
@@ -131,14 +150,13 @@ class Fragments:
             yield self._fragment(place, [_call_part(self.ask, self.shape, number, call, signature)])
         self.candidates = before + answer.output_tokens - answer.thinking_tokens
 
-    def _fragment(self, place: int, parts: list[dict[str, Any]], finish: str | None = None) -> Frame:
+    def _fragment(self, place: int, parts: list[dict[str, Any]], ending: dict[str, Any] | None = None) -> Frame:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"} if parts else {"role": "model"}}
-        if finish:
-            candidate["finishReason"] = finish
+        candidate |= ending or {}
         candidate["index"] = place
         wire = _response(self.ask, self.shape, [candidate], _usage(self.shape, self.candidates, self.thoughts))
         before, after = (b"data: ", b"\r\n\r\n") if self.shape.sse else (b",\r\n" if self._sent else b"[", b"")
         self._sent += 1
         return Frame(
-            before + wire + after, self.thoughts + self.candidates, content=finish is None, closing=finish is not None
+            before + wire + after, self.thoughts + self.candidates, content=ending is None, closing=ending is not None
         )

@@ -145,13 +145,14 @@ class Call(Struct):
 
 
 class Answer(Struct):
-    """`pieces` are the text's parts for streaming; `finish` says why it ends."""
+    """`pieces` are the text's parts for streaming; `finish` says why it ends. `paused_at`: characters said when it paused."""
 
     thinking: str = ""
     pieces: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    finish: Literal["end", "length", "stop", "calls"] = "end"
+    finish: Literal["end", "length", "stop", "calls", "pause"] = "end"
     stop_sequence: str | None = None
+    paused_at: int = 0
 
     @property
     def text(self) -> str:

@@ -1,7 +1,4 @@
-"""OpenAI: chat completions, embeddings and the model list, served below /v1.
-
-The Responses API is not simulated; its path answers like any other that OpenAI does not know.
-"""
+"""OpenAI: chat completions, responses, embeddings, moderations and the model list, served below /v1."""
 
 from __future__ import annotations
 
@@ -14,12 +11,15 @@ from typing import Any
 import orjson
 
 from gateway.core.sse import frame
+from gateway.simulator import openai_responses
 from gateway.simulator.faults import Fault
 from gateway.simulator.model import Ask, Choice, Spec, answer
+from gateway.simulator.openai_body import read_body
 from gateway.simulator.openai_errors import error_body, failure, no_key, no_model, refused, wrong_key
 from gateway.simulator.openai_fields import check_fields, check_together, is_a, wrong_type
 from gateway.simulator.openai_messages import Talk, read_messages
 from gateway.simulator.openai_models import LISTED, card, dimensions, known, rules
+from gateway.simulator.openai_moderations import moderations
 from gateway.simulator.openai_schema import read_format, read_tools
 from gateway.simulator.openai_write import Chunks, Shape, completion
 from gateway.simulator.replies import Refused, Route, Sent, Stream, Whole
@@ -41,6 +41,8 @@ class OpenAI:
         return [
             Route("POST", "/v1/chat/completions", chat, generates=True),
             Route("POST", "/v1/embeddings", embeddings, generates=True),
+            *openai_responses.routes(),
+            Route("POST", "/v1/moderations", moderations, generates=True),
             Route("GET", "/v1/models", models),
             Route("GET", "/v1/models/{model}", model_card),
         ]
@@ -83,20 +85,6 @@ class OpenAI:
         return body  # OpenAI names the request in a header alone
 
 
-def _body(sent: Sent) -> dict[str, Any]:
-    try:
-        body = orjson.loads(sent.body)
-    except orjson.JSONDecodeError:
-        raise refused(
-            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
-            "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have trouble "
-            "figuring out how to fix this, please contact us through our help center at help.openai.com.)"
-        ) from None
-    if not isinstance(body, dict):
-        raise wrong_type("body", body, dict)
-    return body
-
-
 def models(sent: Sent) -> Whole:
     """GET /v1/models."""
     return Whole(orjson.dumps({"object": "list", "data": [card(model) for model in LISTED]}))
@@ -114,7 +102,7 @@ def model_card(sent: Sent) -> Whole:
 
 def chat(sent: Sent) -> Whole | Stream:
     """POST /v1/chat/completions."""
-    body = _body(sent)
+    body = read_body(sent)
     check_fields(body)
     model = body["model"]
     if not known(model):
@@ -250,7 +238,7 @@ EMBEDDING_FIELDS = frozenset({"input", "model", "dimensions", "encoding_format",
 
 def embeddings(sent: Sent) -> Whole:
     """POST /v1/embeddings."""
-    body = _body(sent)
+    body = read_body(sent)
     unknown = [name for name in body if name not in EMBEDDING_FIELDS]
     if unknown:
         raise refused(f"Unrecognized request argument supplied: {unknown[0]}")

@@ -85,12 +85,13 @@ def check_fields(body: dict[str, Any]) -> None:
     if not body.get("model"):
         raise refused("you must provide a model parameter")
     if "messages" not in body:
-        raise refused("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
+        raise missing("messages")
     for name, value in body.items():
-        _check(name, value, FIELDS[name])
+        check_value(name, value, FIELDS[name])
 
 
-def _check(name: str, value: Any, field: Field) -> None:
+def check_value(name: str, value: Any, field: Field) -> None:
+    """One value against its field. Raises Refused."""
     if value is None and field.nullable:
         return
     if not any(is_a(value, kind) for kind in field.kinds):
@@ -112,6 +113,11 @@ def is_a(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+
+
+def missing(param: str) -> Refused:
+    """Something that must be there is not."""
+    return refused(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
 
 
 def wrong_type(param: str, value: Any, *kinds: type) -> Refused:
@@ -158,7 +164,7 @@ def check_together(body: dict[str, Any]) -> None:
         )
     limits = rules(body["model"])
     _check_model(body, limits)
-    _check_sampling(body, limits)
+    check_sampling(body, limits, body.get("reasoning_effort"))
 
 
 def _check_model(body: dict[str, Any], limits: Rules) -> None:
@@ -173,9 +179,9 @@ def _check_model(body: dict[str, Any], limits: Rules) -> None:
             "unsupported_value",
         )
     if body.get("max_tokens") is not None and not limits.legacy_limit:
-        raise _unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
+        raise unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
     if body.get("stop") and not limits.stop:
-        raise _unsupported("stop")
+        raise unsupported("stop")
     if body.get("tools") and _tools_refused(limits, effort):
         raise refused(
             f"Function tools with reasoning_effort are not supported for {body['model']} in /v1/chat/completions. Please use /v1/responses instead.",
@@ -183,7 +189,8 @@ def _check_model(body: dict[str, Any], limits: Rules) -> None:
         )
 
 
-def _unsupported(name: str, more: str = "") -> Refused:
+def unsupported(name: str, more: str = "") -> Refused:
+    """A parameter that this model does not take."""
     return refused(
         f"Unsupported parameter: '{name}' is not supported with this model.{more}", name, "unsupported_parameter"
     )
@@ -201,9 +208,9 @@ def _tools_refused(limits: Rules, effort: str | None) -> bool:
             return False
 
 
-def _check_sampling(body: dict[str, Any], limits: Rules) -> None:
+def check_sampling(body: dict[str, Any], limits: Rules, effort: str | None) -> None:
     """Reasoning models take no sampling parameters but their defaults while they reason."""
-    reasoning = (body.get("reasoning_effort") or limits.default_effort) != "none"
+    reasoning = (effort or limits.default_effort) != "none"
     if limits.sampling == "ok" or (limits.sampling == "unless" and not reasoning):
         return
     defaults = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
@@ -215,6 +222,6 @@ def _check_sampling(body: dict[str, Any], limits: Rules) -> None:
                 name,
                 "unsupported_value",
             )
-    for name in ("logprobs", "logit_bias"):
+    for name in ("logprobs", "logit_bias", "top_logprobs"):
         if body.get(name):
-            raise _unsupported(name)
+            raise unsupported(name)

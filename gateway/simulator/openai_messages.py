@@ -6,11 +6,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gateway.simulator import media
 from gateway.simulator.model import Result
 from gateway.simulator.openai_errors import refused
-from gateway.simulator.openai_fields import wrong_type, wrong_value
-from gateway.simulator.replies import Refused
+from gateway.simulator.openai_fields import missing, wrong_type, wrong_value
+from gateway.simulator.openai_media import decoded, picture
 from gateway.simulator.tokens import count, image
 
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
@@ -142,18 +141,18 @@ class Reader:
         for name in ("id", "type"):
             if not isinstance(call.get(name), str):
                 raise (
-                    _missing(f"{at}.{name}") if call.get(name) is None else wrong_type(f"{at}.{name}", call[name], str)
+                    missing(f"{at}.{name}") if call.get(name) is None else wrong_type(f"{at}.{name}", call[name], str)
                 )
         kind = call["type"]
         if kind not in ("function", "custom"):
             raise wrong_value(f"{at}.type", kind, ("function", "custom"))
         inner, content = call.get(kind), "arguments" if kind == "function" else "input"
         if not isinstance(inner, dict):
-            raise _missing(f"{at}.{kind}")
+            raise missing(f"{at}.{kind}")
         for name in ("name", content):
             if not isinstance(inner.get(name), str):
                 raise (
-                    _missing(f"{at}.{kind}.{name}")
+                    missing(f"{at}.{kind}.{name}")
                     if inner.get(name) is None
                     else wrong_type(f"{at}.{kind}.{name}", inner[name], str)
                 )
@@ -174,7 +173,7 @@ class Reader:
             return
         id = message.get("tool_call_id")
         if not isinstance(id, str):
-            raise _missing(f"messages[{place}].tool_call_id")
+            raise missing(f"messages[{place}].tool_call_id")
         if id not in self._waiting:
             raise refused(
                 "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
@@ -224,7 +223,7 @@ class Reader:
         value = part.get(kind)
         if not isinstance(value, str if kind in ("text", "refusal") else dict):
             raise (
-                _missing(f"{at}.{kind}")
+                missing(f"{at}.{kind}")
                 if value is None
                 else wrong_type(f"{at}.{kind}", value, str if kind in ("text", "refusal") else dict)
             )
@@ -242,53 +241,18 @@ class Reader:
         if kind == "input_audio":
             if value.get("format") not in ("wav", "mp3"):
                 raise wrong_value(f"{at}.input_audio.format", value.get("format"), ("wav", "mp3"))
-            return f"I hear {value['format']} audio of {len(_decoded(data, at))} bytes."
+            return f"I hear {value['format']} audio of {len(decoded(data, at))} bytes."
         if not data and not value.get("file_id"):
-            raise _missing(f"{at}.file.file_id")
-        size = f"of {len(_decoded(data.rpartition(',')[2], at))} bytes" if data else str(value["file_id"])
+            raise missing(f"{at}.file.file_id")
+        size = f"of {len(decoded(data.rpartition(',')[2], at))} bytes" if data else str(value["file_id"])
         return f"I see a file {size}."
 
     def _image(self, url: Any, at: str) -> str:
         if not isinstance(url, str):
-            raise _missing(f"{at}.image_url.url") if url is None else wrong_type(f"{at}.image_url.url", url, str)
+            raise missing(f"{at}.image_url.url") if url is None else wrong_type(f"{at}.image_url.url", url, str)
         self.talk.tokens += image(url)
-        if url.startswith(("https://", "http://")):
-            return "I see an image by its URL."
-        head, comma, data = url.partition(",")
-        if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
-            raise refused(
-                "Invalid MIME type. Only image types are supported."
-                if head.startswith("data:")
-                else f"Invalid image URL: '{at}.image_url.url'. Expected a valid URL, but got a value with an invalid format.",
-                f"{at}.image_url.url",
-                "invalid_image_format" if head.startswith("data:") else "invalid_value",
-            )
-        try:
-            # OpenAI looks at the bytes and does not mind another type in the URL.
-            return media.look(media.decode(data)).said
-        except media.BadMedia as bad:
-            raise _bad_image(bad) from None
+        return picture(url, f"{at}.image_url.url")
 
     def _count(self, *texts: str) -> None:
         self.talk.tokens += sum(count(text) for text in texts)
         self.talk.words += texts
-
-
-def _missing(param: str) -> Refused:
-    return refused(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
-
-
-def _decoded(data: str, at: str) -> bytes:
-    try:
-        return media.decode(data)
-    except media.BadMedia:
-        raise refused("Invalid base64 data.", at, "invalid_base64") from None
-
-
-def _bad_image(bad: media.BadMedia) -> Refused:
-    if bad.reason == "base64":
-        return refused("Invalid base64 image_url.", code="invalid_base64_image")
-    return refused(
-        "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp'].",
-        code="invalid_image_format",
-    )

@@ -56,12 +56,13 @@ RULES: tuple[tuple[str, Rules], ...] = (
     ("o", O_SERIES),
     ("gpt-5.1", Rules(ALL_EFFORTS[:5], "none", "unless")),
     ("gpt-5.2", Rules(ALL_EFFORTS[:5], "none", "unless")),
+    ("gpt-5.3", Rules(ALL_EFFORTS[:5], "none", "unless")),
     ("gpt-5.4", Rules(ALL_EFFORTS, "none", "unless", chat_tools="unless", context=1_050_000)),
     ("gpt-5.", Rules(ALL_EFFORTS, "medium", "unless", chat_tools="unless", context=1_050_000)),
     ("gpt-5", Rules(("minimal", "low", "medium", "high"), "medium", "never", stop=False)),
     ("gpt-6-astra", Rules(ALL_EFFORTS[1:], "medium", "never", chat_tools="never", context=1_050_000)),
-    ("gpt-6.1-sol", Rules(ALL_EFFORTS[1:], "medium", "never", chat_tools="never", context=1_050_000)),
-    ("gpt-6.2", Rules(ALL_EFFORTS[1:5], "medium", "never", context=1_050_000)),
+    ("gpt-6.1-", Rules(ALL_EFFORTS[1:], "medium", "never", chat_tools="never", context=1_050_000)),
+    ("gpt-6.2", Rules(ALL_EFFORTS[1:5], "medium", "never", chat_tools="never", context=1_050_000)),
 )
 
 

@@ -6,12 +6,12 @@ Source: OpenAI's structured outputs guide, "Supported schemas".
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.simulator.model import Spec
 from gateway.simulator.openai_errors import refused
-from gateway.simulator.openai_fields import wrong_type, wrong_value
-from gateway.simulator.replies import Refused
+from gateway.simulator.openai_fields import missing, wrong_type, wrong_value
 from gateway.simulator.schemas import problem
 
 NAME = re.compile(r"[a-zA-Z0-9_-]+\Z")
@@ -21,7 +21,7 @@ MAX_NAME = 64
 def check_name(name: Any, param: str) -> str:
     """A function's name. Raises Refused."""
     if not isinstance(name, str):
-        raise _missing(param) if name is None else wrong_type(param, name, str)
+        raise missing(param) if name is None else wrong_type(param, name, str)
     if not NAME.match(name):
         raise refused(
             f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",
@@ -35,10 +35,6 @@ def check_name(name: Any, param: str) -> str:
             "string_above_max_length",
         )
     return name
-
-
-def _missing(param: str) -> Refused:
-    return refused(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
 
 
 def read_tools(body: dict[str, Any]) -> list[Spec]:
@@ -60,22 +56,27 @@ def _tool(tool: Any, param: str) -> Spec:
     match tool.get("type"):
         case "function":
             if not isinstance(tool.get("function"), dict):
-                raise _missing(f"{param}.function")
-            _only(tool, ("type", "function"), param)
+                raise missing(f"{param}.function")
+            only(tool, ("type", "function"), param)
             return _function(tool["function"], f"{param}.function")
         case "custom":
             custom = tool.get("custom")
             if not isinstance(custom, dict):
-                raise _missing(f"{param}.custom")
+                raise missing(f"{param}.custom")
             return Spec(check_name(custom.get("name"), f"{param}.custom.name"), free=True)
         case None:
-            raise _missing(f"{param}.type")
+            raise missing(f"{param}.type")
         case other:
             raise wrong_value(f"{param}.type", other, ("function", "custom"))
 
 
 def _function(function: dict[str, Any], param: str) -> Spec:
-    _only(function, ("name", "description", "parameters", "strict"), param)
+    only(function, ("name", "description", "parameters", "strict"), param)
+    return read_function(function, param)
+
+
+def read_function(function: dict[str, Any], param: str) -> Spec:
+    """Name and parameters of a function. Raises Refused for what is no schema, or not strict where it says so."""
     name = check_name(function.get("name"), f"{param}.name")
     schema = function.get("parameters")
     if schema is not None and not isinstance(schema, dict):
@@ -100,7 +101,8 @@ def _function(function: dict[str, Any], param: str) -> Spec:
     return Spec(name, schema)
 
 
-def _only(value: dict[str, Any], allowed: tuple[str, ...], param: str) -> None:
+def only(value: dict[str, Any], allowed: Iterable[str], param: str) -> None:
+    """Refuse the first key that is not allowed."""
     for name in value:
         if name not in allowed:
             raise refused(f"Unknown parameter: '{param}.{name}'.", f"{param}.{name}", "unknown_parameter")
@@ -144,32 +146,31 @@ def read_format(body: dict[str, Any]) -> tuple[Any, bool]:
         case "json_object":
             return None, True
         case "json_schema":
-            return _json_schema(format.get("json_schema")), False
+            return json_schema(format.get("json_schema")), False
         case None:
-            raise _missing("response_format.type")
+            raise missing("response_format.type")
         case other:
             raise wrong_value("response_format.type", other, ("json_object", "json_schema", "text"))
 
 
-def _json_schema(wanted: Any) -> Any:
+def json_schema(wanted: Any, at: str = "response_format.json_schema", blamed: str = "response_format") -> Any:
+    """The schema of an output format that stands at `at`; what is wrong with the schema itself is said of `blamed`."""
     if not isinstance(wanted, dict):
-        raise _missing("response_format.json_schema")
-    name = check_name(wanted.get("name"), "response_format.json_schema.name")
+        raise missing(at)
+    name = check_name(wanted.get("name"), f"{at}.name")
     schema = wanted.get("schema")
     if not isinstance(schema, dict):
-        raise _missing("response_format.json_schema.schema")
+        raise missing(f"{at}.schema")
+    who = f"Invalid schema for response_format '{name}'"
     wrong = problem(schema)
     if wrong is not None:
-        raise refused(
-            f"Invalid schema for response_format '{name}': {wrong}.", "response_format", "invalid_json_schema"
-        )
+        raise refused(f"{who}: {wrong}.", blamed, "invalid_json_schema")
     if wanted.get("strict"):
-        who = f"Invalid schema for response_format '{name}'"
         if schema.get("type") != "object":
             raise refused(
                 f"{who}: schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'.",
-                "response_format",
+                blamed,
                 "invalid_json_schema",
             )
-        check_strict(schema, who, "response_format", "invalid_json_schema")
+        check_strict(schema, who, blamed, "invalid_json_schema")
     return schema

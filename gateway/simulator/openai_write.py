@@ -66,7 +66,8 @@ def _call(ask: Ask, choice: int, number: int, call: Call) -> dict[str, Any]:
     return {"id": call_id(ask, choice, number), **inner}
 
 
-def _logprob(token: str) -> dict[str, Any]:
+def token_logprob(token: str) -> dict[str, Any]:
+    """What stands for one token in logprobs."""
     return {"token": token, "logprob": -0.1, "bytes": list(token.encode("utf-8", "surrogatepass")), "top_logprobs": []}
 
 
@@ -76,7 +77,7 @@ def completion(ask: Ask, shape: Shape, answers: list[Answer]) -> bytes:
         {
             "index": place,
             "message": _message(ask, shape, place, answer),
-            "logprobs": {"content": [_logprob(piece) for piece in answer.pieces], "refusal": None}
+            "logprobs": {"content": [token_logprob(piece) for piece in answer.pieces], "refusal": None}
             if shape.logprobs
             else None,
             "finish_reason": shape.finish(answer),
@@ -150,7 +151,7 @@ class Chunks:
         else:
             head = _call(self.ask, place, number, Call(call.name, "", call.free))
             yield self._frame(place, {"tool_calls": [{"index": number, **head}]}, content=True)
-        parts = _slices(call.arguments)
+        parts = slices(call.arguments)
         for nth, part in enumerate(parts):
             if nth == len(parts) - 1:
                 self.output_tokens = after
@@ -172,7 +173,9 @@ class Chunks:
         logprob: str | None = None,
     ) -> Frame:
         logprobs = (
-            {"content": [_logprob(logprob)], "refusal": None} if self.shape.logprobs and logprob is not None else None
+            {"content": [token_logprob(logprob)], "refusal": None}
+            if self.shape.logprobs and logprob is not None
+            else None
         )
         choice = {"index": place, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         body: dict[str, Any] = {"choices": [choice]}
@@ -194,6 +197,6 @@ class Chunks:
         return frame(orjson.dumps({**head, **body}))
 
 
-def _slices(text: str, size: int = 8) -> list[str]:
+def slices(text: str, size: int = 8) -> list[str]:
     """Arguments in parts: they are cut anywhere, also inside words and numbers."""
     return [text[at : at + size] for at in range(0, len(text), size)] or [""]

@@ -13,13 +13,18 @@ import orjson
 from msgspec import Struct, field
 
 from gateway.simulator.faults import Fault
+from gateway.simulator.shelf import Shelf
 
 SSE = "text/event-stream; charset=utf-8"
 JSON = "application/json"
 
 
 class Sent(Struct, frozen=True):
-    """One request as it came. `params`: what the route captured. `chunks`: x-sim-chunks. `mute`: answer with nothing (a fault)."""
+    """One request as it came. `params`: what the route captured. `chunks`: x-sim-chunks. `mute`: answer with nothing, `pause`:
+    stop half-way and go on when asked (faults).
+
+    `shelf`: what was kept of earlier answers; the only thing that an endpoint may change.
+    """
 
     method: str
     path: str
@@ -30,6 +35,8 @@ class Sent(Struct, frozen=True):
     now: int
     chunks: int | None = None
     mute: bool = False
+    pause: bool = False
+    shelf: Shelf = field(default_factory=Shelf)
 
 
 class Whole(Struct, frozen=True):
@@ -51,11 +58,14 @@ class Frame(Struct, frozen=True):
 
 
 class Stream(Struct, frozen=True):
-    """A streamed answer; `frames` is walked once."""
+    """A streamed answer; `frames` is walked once. `failing`: how it breaks off after the last frame taken, given whether content
+    was sent and the fault; None leaves that to the vendor's `error_frame`.
+    """
 
     frames: Iterator[Frame]
     input_tokens: int
     content_type: str = SSE
+    failing: Callable[[Fault, bool], bytes] | None = None
 
 
 class Refused(Exception):

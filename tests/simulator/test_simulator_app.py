@@ -85,7 +85,7 @@ async def test_an_unknown_path_and_bad_json_are_answered_in_the_vendors_shape(
     sim: Running, http: aiohttp.ClientSession, provider: str
 ) -> None:
     headers = {**VERSION, "authorization": "Bearer k", "x-goog-api-key": "k"}
-    status, body = await status_of(http, sim.url_for(provider) + "/responses", {}, headers)
+    status, body = await status_of(http, sim.url_for(provider) + "/nothing", {}, headers)
     assert status == 404 and body["error"]["message"]
 
     url = sim.url_for(provider) + HELLO[provider][0]

@@ -14,6 +14,9 @@ from simulator_kit import TIME, WEATHER, png
 from gateway.simulator.anthropic import count_tokens, messages
 from gateway.simulator.gemini import batch_embed_contents, generate, stream
 from gateway.simulator.openai import chat, embeddings
+from gateway.simulator.openai_moderations import moderations
+from gateway.simulator.openai_responses import create
+from gateway.simulator.openai_responses_thoughts import encrypted
 from gateway.simulator.replies import Endpoint, Refused, Sent, Stream
 
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
@@ -49,6 +52,36 @@ CHAT = {
     "stream_options": {"include_usage": True},
     "stop": ["x"],
     "max_completion_tokens": 40,
+    "metadata": {"a": "b"},
+}
+RESPONSES = {
+    "model": "gpt-5.4",
+    "instructions": "json",
+    "input": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "time in Rome"},
+                {"type": "input_image", "image_url": f"data:image/png;base64,{png()}", "detail": "auto"},
+            ],
+        },
+        {"type": "reasoning", "summary": [], "encrypted_content": encrypted("rs_1", "gpt-5.4", "hm")},
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]},
+        {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "get_time", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "noon"},
+    ],
+    "tools": [
+        {"type": "function", "name": "get_time", "parameters": CLOSED, "strict": True},
+        {"type": "custom", "name": "run", "format": {"type": "text"}},
+        {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "w", "parameters": WEATHER}]},
+    ],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_time"}]},
+    "text": {"format": {"type": "json_schema", "name": "x", "schema": CLOSED, "strict": True}},
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "include": ["reasoning.encrypted_content"],
+    "stream": True,
+    "stream_options": {"include_obfuscation": False},
+    "max_output_tokens": 40,
     "metadata": {"a": "b"},
 }
 MESSAGES = {
@@ -105,6 +138,8 @@ BATCH = {
 TARGETS: dict[str, tuple[Endpoint, dict[str, Any], str]] = {
     "chat": (chat, CHAT, ""),
     "embeddings": (embeddings, EMBED, ""),
+    "responses": (create, RESPONSES, ""),
+    "moderations": (moderations, {"input": [{"type": "text", "text": "x"}], "model": "omni-moderation-latest"}, ""),
     "messages": (messages, MESSAGES, ""),
     "count_tokens": (count_tokens, {name: MESSAGES[name] for name in ("model", "messages", "tools", "system")}, ""),
     "generate": (generate, GENERATE, "gemini-2.5-flash"),

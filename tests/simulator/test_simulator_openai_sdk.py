@@ -153,6 +153,13 @@ async def test_embeddings_come_as_base64_and_as_numbers_alike(openai_sdk: openai
     assert len(tokens.data[0].embedding) == 1536 and tokens.usage.prompt_tokens == 4
 
 
+async def test_texts_are_moderated(openai_sdk: openai.AsyncOpenAI) -> None:
+    answer = await openai_sdk.moderations.create(input=["hello", "I will attack"])
+
+    assert [result.flagged for result in answer.results] == [False, True]
+    assert answer.results[1].categories.violence and answer.model == "omni-moderation-latest"
+
+
 async def test_models_are_listed_and_shown(openai_sdk: openai.AsyncOpenAI) -> None:
     listed = [model.id async for model in openai_sdk.models.list()]
 

@@ -160,3 +160,20 @@ async def test_openai_accepts(post: Post, change: dict[str, Any]) -> None:
 async def test_openai_refuses_embeddings(post: Post, body: dict[str, Any], message: str) -> None:
     status, answer = await post("openai", {"model": "text-embedding-3-small", **body}, "/embeddings")
     assert status == 400 and message in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "Missing required parameter: 'input'."),
+        ({"input": []}, "empty array"),
+        ({"input": 5}, "expected one of a string or an array"),
+        ({"input": [{"type": "text"}]}, "Missing required parameter: 'input[0].text'."),
+        ({"input": [{"type": "audio"}]}, "Invalid value: 'audio'."),
+        ({"input": ["x", 1]}, "Invalid type for 'input[0]'"),
+        ({"input": "x", "foo": 1}, "Unrecognized request argument supplied: foo"),
+    ],
+)
+async def test_openai_refuses_moderations(post: Post, body: dict[str, Any], message: str) -> None:
+    status, answer = await post("openai", body, "/moderations")
+    assert status == 400 and message in answer["error"]["message"]

@@ -1,4 +1,4 @@
-"""What a value in a client's Chat request must be, and OpenAI's words when it is not.
+"""What a value in a client's request to either of OpenAI's dialects must be, and OpenAI's words when it is not.
 
 Every check takes the value and its place as OpenAI names it (`messages[2].content[0].image_url`), gives the value back with
 its type, or raises BadRequest with that place as `param`.

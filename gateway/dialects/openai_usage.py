@@ -1,4 +1,4 @@
-"""Usage as Chat spells it, both ways. Source: openai-python, types/completion_usage.py."""
+"""Usage as Chat and the legacy completions spell it, both ways. Source: openai-python, types/completion_usage.py."""
 
 from __future__ import annotations
 
