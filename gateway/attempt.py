@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Generator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.call import LEFT, Outlet, Result, Trail
 from gateway.errors import Fault, Next
-from gateway.types import BadReply, Passthrough, ProviderHalf, Reply, Vendor
+from gateway.types import BadReply, EmbeddingReply, Passthrough, ProviderHalf, Reply, Vendor
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -179,7 +179,7 @@ class WholeAnswer(Attempt):
         self._passthrough = passthrough
         self._undo = undo
         self._answer = b""
-        self._reply: Reply | None = None
+        self._reply: Any = None  # a Reply, or an EmbeddingReply
 
     def deliver(self) -> None:
         """Give the client its answer."""
@@ -217,8 +217,10 @@ class WholeAnswer(Attempt):
         return nothing_in(reply)
 
 
-def nothing_in(reply: Reply) -> bool:
+def nothing_in(reply: Reply | EmbeddingReply) -> bool:
     """Whether an answer says nothing, and gives no reason for that either."""
+    if isinstance(reply, EmbeddingReply):
+        return not reply.vectors
     return all(not c.parts and c.finish in ("stop", None) for c in reply.choices)
 
 

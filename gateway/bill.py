@@ -85,6 +85,8 @@ class Bill:
 
     def _total(self, choice: Choice, result: Result) -> tuple[int, bool]:
         """Tokens used, and whether that is an estimate because the vendor's figure is missing or absurd."""
+        if self._call.terms.free:
+            return 0, False
         tokens, estimated, suspect = charge(
             result.usage,
             input_bound=self._bound,

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from gateway.core.limits import TenantLimits
 from gateway.errors import Fault, GatewayError
 from gateway.settings import Tenant
-from gateway.types import ClientHalf, Event, Notes, Peek, Reply, Request, Usage
+from gateway.types import ClientHalf, Event, Notes, Peek, Reply, Usage
 
 MAX_SESSION_CHARS = 200
 LEFT = (
@@ -46,6 +46,7 @@ class Terms(Struct, kw_only=True, frozen=True):
     traceparent: str = ""
     headers: tuple[tuple[str, str], ...] = ()  # vendor headers that travel on to a provider of the same dialect
     until: float = 0.0
+    free: bool = False  # the vendor bills no tokens
 
     @property
     def tenant_scope(self) -> str:
@@ -64,15 +65,15 @@ class Call(Struct):
     received_at: float
     session: str = ""  # sticks a conversation to one provider
     preferred: str = ""  # the provider that the client prefers
-    parsed: Request | None = None
+    parsed: Any = None
 
     def __post_init__(self) -> None:
         terms, peek = self.terms, self.peek
         self.session = terms.session or peek.session[:MAX_SESSION_CHARS]
         self.preferred = terms.preferred or peek.preferred
 
-    def request(self) -> Request:
-        """The whole request in the inner shape, parsed on first need. Raises BadRequest."""
+    def request(self) -> Any:
+        """The whole request in the inner shape (Request, EmbeddingRequest), parsed on first need. Raises BadRequest."""
         if self.parsed is None:
             self.parsed = self.terms.dialect.read_request(self.body)
         return self.parsed

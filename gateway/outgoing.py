@@ -76,14 +76,17 @@ def _translated(
 
 def write(call: Call, choice: Choice, translation: Translation, notes: Notes, cap: int | None = None) -> Written:
     """The whole request in the words of another dialect, with `cap` for its output when the client gave none."""
-    notes.take_over(call.request())
+    if isinstance(call.request(), Request):
+        notes.take_over(call.request())
     request = _with_defaults(call.request(), cap, call.terms.settings.default_temperature)
     target = Target(choice.model, choice.abilities, translation)
     return choice.dialect.write_request(request, target, notes)
 
 
-def _with_defaults(request: Request, cap: int | None, temperature: float | None) -> Request:
+def _with_defaults(request: Any, cap: int | None, temperature: float | None) -> Any:
     """The request with what the gateway sets where the client set nothing; the client's own is never changed."""
+    if not isinstance(request, Request):
+        return request  # vectors have neither a length nor a temperature
     changes: dict[str, Any] = {}
     if cap is not None and request.max_tokens is None:
         changes["max_tokens"] = cap

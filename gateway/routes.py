@@ -20,6 +20,7 @@ from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.types import Abilities, ClientHalf, Passthrough, ProviderHalf, Translation
 
 MAX_PLANS = 4096
+NO_SUBSTITUTE = ("_embeddings", "_moderations")  # another model's vectors and scores mean something else
 MAX_SESSIONS = 10_000
 MAX_TENANTS = 50_000  # whose limits are remembered: unlisted tenants are open-ended
 
@@ -135,7 +136,11 @@ class Routes:
         tenant = call.terms.settings
         try:
             candidates = self.router.plan(
-                call.peek.model, providers=tenant.providers, models=tenant.models, preferred=call.preferred or None
+                call.peek.model,
+                providers=tenant.providers,
+                models=tenant.models,
+                preferred=call.preferred or None,
+                substitutes=not call.terms.dialect.name.endswith(NO_SUBSTITUTE),
             )
         except UnknownModel as unknown:
             raise _model_not_found(unknown) from None

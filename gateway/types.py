@@ -571,11 +571,14 @@ class ClientHalf(Protocol):
         """Read the top level. Raises BadRequest (code invalid_json when it is no JSON object)."""
         ...
 
-    def read_request(self, body: bytes) -> Request:
-        """Read all of it. Raises BadRequest naming the place; never anything else, whatever the bytes."""
+    def read_request(self, body: bytes) -> Any:
+        """Read all of it: a Request, or an EmbeddingRequest where vectors are asked for. Raises BadRequest naming the place;
+        never anything else, whatever the bytes."""
         ...
 
-    def write_reply(self, reply: Reply, echo: Echo) -> bytes: ...
+    def write_reply(self, reply: Any, echo: Echo) -> bytes:
+        """A Reply, or an EmbeddingReply, as the client has it."""
+        ...
 
     def writer(self, echo: Echo) -> StreamWriter: ...
 
@@ -583,16 +586,16 @@ class ClientHalf(Protocol):
 
 
 class ProviderHalf(Protocol):
-    """A dialect as a provider speaks it."""
+    """A dialect as a provider speaks it. What its client half reads (Request, EmbeddingRequest) it writes."""
 
     name: str
 
-    def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
+    def write_request(self, request: Any, target: Target, notes: Notes) -> Written:
         """Raises Unsupported when the target cannot take something that must not be dropped. Never changes `request`."""
         ...
 
-    def read_reply(self, body: bytes, undo: Any = None) -> Reply:
-        """Read a whole answer; `undo` is that of the Written it answers. Raises BadReply, never anything else."""
+    def read_reply(self, body: bytes, undo: Any = None) -> Any:
+        """Read a whole answer: a Reply or an EmbeddingReply; `undo` is that of the Written it answers. Raises BadReply, never anything else."""
         ...
 
     def reader(self, undo: Any = None) -> StreamReader:
@@ -617,6 +620,37 @@ class Passthrough(Protocol):
     def tap(self, swallow_usage: bool) -> Tap:
         """A reader beside a stream; with `swallow_usage` the client did not ask for the usage frame and does not get it."""
         ...
+
+
+class NoStreams:
+    """The stream side of a dialect that has none. Its `peek` never says stream, so nobody asks for these."""
+
+    ping = b""
+
+    def writer(self, echo: Echo) -> StreamWriter:
+        raise TypeError("this dialect has no streams")
+
+    def reader(self, undo: Any = None) -> StreamReader:
+        raise TypeError("this dialect has no streams")
+
+    def tap(self, swallow_usage: bool) -> Tap:
+        raise TypeError("this dialect has no streams")
+
+
+class OnlyPassed(NoStreams):
+    """The translating side of a dialect whose bytes only ever pass through: no other dialect has anything like it."""
+
+    def read_request(self, body: bytes) -> Any:
+        raise TypeError("this dialect is not translated")
+
+    def write_request(self, request: Any, target: Target, notes: Notes) -> Written:
+        raise TypeError("this dialect is not translated")
+
+    def read_reply(self, body: bytes, undo: Any = None) -> Any:
+        raise TypeError("this dialect is not translated")
+
+    def write_reply(self, reply: Any, echo: Echo) -> bytes:
+        raise TypeError("this dialect is not translated")
 
 
 class Vendor(Protocol):

@@ -74,8 +74,10 @@ class Router:
         providers: list[str] | None = None,
         models: list[str] | None = None,
         preferred: str | None = None,
+        substitutes: bool = True,
     ) -> list[Candidate]:
         """Candidates for `model`, best first. `providers` and `models` are the tenant's lists (None: all).
+        Without `substitutes` only those that serve this very model.
 
         Raises UnknownModel or UnknownProvider. Never empty.
         """
@@ -84,7 +86,7 @@ class Router:
         named = self._named(model, usable, allowed)
         if not named:
             raise UnknownModel(model, self._near(model, usable, allowed))
-        rest = self._rest(named, usable, allowed) if self._across else []
+        rest = self._rest(named, usable, allowed) if self._across and substitutes else []
         candidates = named + rest
         return self._prefer(preferred, candidates, usable, allowed) if preferred else candidates
 

@@ -17,6 +17,7 @@ from gateway.types import (
     EmbeddingReply,
     EmbeddingRequest,
     Glance,
+    NoStreams,
     Notes,
     Peek,
     Target,
@@ -24,7 +25,7 @@ from gateway.types import (
 )
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(NoStreams):
     """Both halves for POST /embeddings, and what passes through between them.
 
     Tokens for the quota hold: `tokens.input_bound(body)` holds for texts (a byte each) and for token arrays (two bytes each and

@@ -9,12 +9,12 @@ from gateway.core.splice import set_members
 from gateway.dialects.openai_checks import missing
 from gateway.dialects.openai_errors import write_error
 from gateway.dialects.openai_top import model_name, refuse_two_readings, top_level
-from gateway.types import BadReply, Change, ClientError, Glance, Peek
+from gateway.types import BadReply, Change, ClientError, Glance, OnlyPassed, Peek
 
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-class OpenAIModerations:
+class OpenAIModerations(OnlyPassed):
     """What POST /moderations needs of a dialect: peek, change, glance and errors. No tokens are billed."""
 
     name = "openai_moderations"

@@ -60,7 +60,8 @@ class AnthropicVendor:
     base_url = "https://api.anthropic.com"
 
     def half(self, client: str) -> ProviderHalf | None:
-        return ANTHROPIC
+        """Chat in any dialect; there are no embeddings and no moderations."""
+        return None if client.endswith(("_embeddings", "_moderations")) else ANTHROPIC
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
         return "/v1/messages"

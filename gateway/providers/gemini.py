@@ -47,7 +47,9 @@ class GeminiVendor:
     base_url = "https://generativelanguage.googleapis.com"
 
     def half(self, client: str) -> ProviderHalf | None:
-        return GEMINI
+        if client.endswith("_embeddings"):
+            return None
+        return None if client.endswith("_moderations") else GEMINI
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
         """The model stands in the path: encoded whole, dots in pairs too, so that no name reaches another path."""

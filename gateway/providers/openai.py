@@ -10,12 +10,19 @@ import re
 from typing import Any
 
 from gateway.dialects.openai_chat import OPENAI_CHAT
+from gateway.dialects.openai_embeddings import OPENAI_EMBEDDINGS
 from gateway.dialects.openai_faults import KINDS, kind_of
+from gateway.dialects.openai_moderations import OPENAI_MODERATIONS
 from gateway.errors import Fault, FaultKind, Next
 from gateway.providers.answers import code_of, error_object, redact, retry_after_s, words
 from gateway.types import Failed, ProviderHalf
 
-_FAMILY = re.compile(r"(?:gpt-|chatgpt-|text-embedding-|o\d)")
+_FAMILY = re.compile(r"(?:gpt-|chatgpt-|text-embedding-|(?:omni|text)-moderation-|o\d)")
+PATHS = {
+    OPENAI_CHAT.name: "/chat/completions",
+    OPENAI_EMBEDDINGS.name: "/embeddings",
+    OPENAI_MODERATIONS.name: "/moderations",
+}
 _NEXT: dict[FaultKind, Next] = {
     "bad_request": Next.STOP,
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
@@ -53,10 +60,12 @@ class OpenAI:
     base_url = "https://api.openai.com/v1"
 
     def half(self, client: str) -> ProviderHalf | None:
-        return OPENAI_CHAT
+        if client.endswith("_embeddings"):
+            return OPENAI_EMBEDDINGS
+        return OPENAI_MODERATIONS if client == OPENAI_MODERATIONS.name else OPENAI_CHAT
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
-        return "/chat/completions"
+        return PATHS[dialect]
 
     def headers(self, api_key: str) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {api_key}"), ("content-type", "application/json")]

@@ -34,7 +34,7 @@ from gateway.web.surfaces import NoRoute
 
 MAX_AHEAD_BYTES = 64 * 1024
 MAX_IN_A_ROW = 16  # requests of one client that are served before others have their turn
-HOT = frozenset({"chat", "native_chat", "messages"})  # names of handlers
+HOT = frozenset({"chat", "native_chat", "messages", "completions", "embeddings"})  # names of handlers
 
 
 class Lane:

@@ -234,6 +234,7 @@ class Handlers:
             timeout_s=_timeout_s(header("x-gateway-timeout-ms")),
             traceparent=traceparent(header("traceparent")),
             headers=_travelling(header, speaking),
+            free=speaking.free,
             until=min(context.at + KEPT_S, principal.expires_at or context.at + KEPT_S),
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from gateway.call import Call, Flow, Trail
 from gateway.errors import GatewayError
 from gateway.telemetry import Cell
-from gateway.types import Echo, Event, Reply, StreamWriter, Translation
+from gateway.types import Echo, Event, Reply, Request, StreamWriter, Translation
 from gateway.web.exchange import Exchange
 
 PING_AFTER_S = 15.0
@@ -163,17 +163,22 @@ class HttpOutlet:
 
     def echo(self, model: str) -> Echo:
         """What the answer repeats of the request. `model`: the upstream's name of it."""
-        call = self._call
-        choice = call.parsed.tool_choice if call.parsed is not None else None
-        return Echo(
+        call, parsed = self._call, self._call.parsed
+        echo = Echo(
             id=call.serial,
             model=call.peek.model if self._translation.model_echo == "requested" and call.peek.model else model,
             expose_reasoning=self._translation.expose_reasoning,
             created=int(call.at),
             include_usage=call.peek.include_usage,
-            legacy_functions=call.parsed is not None and call.parsed.legacy_functions,
-            named_tool=choice is not None and choice.mode == "named",
         )
+        if isinstance(parsed, Request):
+            choice = parsed.tool_choice
+            echo.legacy_functions = parsed.legacy_functions
+            echo.named_tool = choice is not None and choice.mode == "named"
+            echo.request = parsed.echo
+        else:
+            echo.request = parsed
+        return echo
 
     # -------------------------------------------------------- streams
 

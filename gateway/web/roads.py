@@ -37,7 +37,7 @@ class Road(Struct, frozen=True, kw_only=True):
 
 def road_for(terms: Terms, routes: Routes, peek: Peek, headers: Headers, recorder: Recorder) -> Road | None:
     """The road of such calls, None when they are not plain: they take the long way, which also says what is wrong."""
-    if terms.timeout_s is not None or terms.session or terms.settings.default_temperature is not None:
+    if terms.free or terms.timeout_s is not None or terms.session or terms.settings.default_temperature is not None:
         return None
     try:
         choice = routes.plan(Call("", "", terms, b"", peek, 0.0, 0.0))[0]

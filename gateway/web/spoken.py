@@ -13,6 +13,9 @@ from msgspec import Struct
 from gateway.dialects.anthropic_messages import ANTHROPIC, AnthropicMessages
 from gateway.dialects.native import NATIVE
 from gateway.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
+from gateway.dialects.openai_completions import OPENAI_COMPLETIONS
+from gateway.dialects.openai_embeddings import OPENAI_EMBEDDINGS
+from gateway.dialects.openai_moderations import OPENAI_MODERATIONS
 from gateway.types import ClientError, ClientHalf
 from gateway.web.native import NativeOutlet
 from gateway.web.relay import HttpOutlet
@@ -29,6 +32,7 @@ class Speaking(Struct, frozen=True):
     dialect: ClientHalf
     outlet: type[HttpOutlet] = HttpOutlet
     travelling: tuple[tuple[str, str], ...] = ()
+    free: bool = False  # the vendor bills no tokens
 
 
 class ErrorWriter(Protocol):
@@ -45,6 +49,9 @@ CALLS: dict[str, Speak] = {
     "chat": lambda match, query, repair: Speaking(
         OpenAIChat(repair) if repair else OPENAI_CHAT, travelling=OPENAI_HEADERS
     ),
+    "completions": lambda match, query, repair: Speaking(OPENAI_COMPLETIONS),
+    "embeddings": lambda match, query, repair: Speaking(OPENAI_EMBEDDINGS, travelling=OPENAI_HEADERS),
+    "moderations": lambda match, query, repair: Speaking(OPENAI_MODERATIONS, travelling=OPENAI_HEADERS, free=True),
     "native_chat": lambda match, query, repair: Speaking(NATIVE, NativeOutlet),
     "messages": lambda match, query, repair: Speaking(
         AnthropicMessages(repair) if repair else ANTHROPIC, travelling=ANTHROPIC_HEADERS

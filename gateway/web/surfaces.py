@@ -27,6 +27,9 @@ class Route(Struct, frozen=True):
 
 UNDER_BASE: tuple[Route, ...] = (
     Route("POST", "/chat/completions", "chat", "chat_completions"),
+    Route("POST", "/completions", "completions", "completions"),
+    Route("POST", "/embeddings", "embeddings", "embeddings"),
+    Route("POST", "/moderations", "moderations", "moderations"),
     Route("POST", "/chat", "native_chat", "native"),
     Route("POST", "/messages", "messages", "messages", shape="anthropic"),
     Route("POST", "/messages/count_tokens", "count_messages", "count_tokens", shape="anthropic"),
