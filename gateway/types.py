@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from gateway.errors import Fault
+from gateway.errors import Fault, FaultKind
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -616,7 +616,10 @@ class Vendor(Protocol):
         ...
 
     def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
-        """What an answer other than 2xx means. Header names are lower-case. `body` may be anything."""
+        """What an error answer means. Header names are lower-case. `body` may be anything.
+
+        With a status of 2xx `body` is an error inside an answer that said all was well: what it says itself decides.
+        """
         ...
 
     def stream_fault(self, failed: Failed) -> Fault:
@@ -653,4 +656,11 @@ class BadRequest(Exception):
 
 
 class BadReply(Exception):
-    """An upstream's body that cannot be understood; the message is for the log, never for the client."""
+    """An upstream's body that cannot be understood; the message is for the log, never for the client.
+
+    kind: one of the words of `errors.FaultKind`, where the body says more than that it is no answer.
+    """
+
+    def __init__(self, message: str, kind: FaultKind = "bad_reply") -> None:
+        super().__init__(message)
+        self.kind: FaultKind = kind
