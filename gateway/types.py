@@ -29,7 +29,8 @@ class Opaque(Struct, frozen=True):
     """Something only its maker can read, to be replayed verbatim to the same vendor and to nobody else.
 
     vendor: "anthropic" | "google" | "openai". kind: "thinking", "redacted_thinking", "thought_signature",
-    "encrypted_content", "server_block". data: the vendor's own JSON value; for Anthropic's kinds the whole content block.
+    "encrypted_content", "server_block", "text" (a text block with its citations). data: the vendor's own JSON value; for
+    Anthropic's kinds the whole content block.
     """
 
     vendor: str
@@ -376,6 +377,25 @@ class ToolDelta(Struct):
     choice: int = 0
 
 
+class ImageDone(Struct):
+    """A picture the model made, whole."""
+
+    content: ClassVar[bool] = True
+    image: Image
+    choice: int = 0
+
+
+class BlockDone(Struct):
+    """A finished block that only its vendor reads (server tools, compaction): clients do not see it, it is kept for replay.
+
+    Of kind "text" it is the last text once more, with what its vendor wants back beside it (citations).
+    """
+
+    content: ClassVar[bool] = False
+    block: VendorBlock
+    choice: int = 0
+
+
 class Annotated(Struct):
     content: ClassVar[bool] = False
     annotations: list[Any]
@@ -424,6 +444,8 @@ Event = (
     | RefusalDelta
     | ToolStart
     | ToolDelta
+    | ImageDone
+    | BlockDone
     | Annotated
     | Finished
     | UsageSeen

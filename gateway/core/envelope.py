@@ -24,6 +24,7 @@ from gateway.types import Message, Opaque, Part, Reasoning, Request, Text, ToolC
 
 PREFIX = "gw1."
 SEALED = ("gateway", "sealed")  # vendor and kind of an Opaque that holds an envelope's text
+THOUGHTS = ("thinking", "redacted_thinking", "thought_signature", "encrypted_content")  # kinds that a Reasoning bears
 MIN_SECRET_BYTES = 16
 MAX_TEXT_CHARS = 16 * 1024 * 1024  # encrypted reasoning and compactions are long, but no longer than a request's line
 _KEY_BYTES = 64  # AES-256-SIV takes two keys of 256 bits
@@ -63,24 +64,25 @@ class Sealer:
             return []
 
 
-def unsealed(request: Request, open: Callable[[str], list[Opaque]]) -> Request:
+def unsealed(request: Request, unseal: Callable[[str], list[Opaque]]) -> Request:
     """`request` with every envelope replaced by what is inside, on the parts where it stood; never mutates its input.
 
+    `unseal` is `Sealer.open` for the request's tenant.
     The first Opaque goes on the part itself where it fits its kind, the others stand before it as parts of their own. A thought
     whose envelope cannot be opened keeps its text and nothing to replay; a part that was nothing but the envelope goes.
     """
-    messages = [_message(message, open) for message in request.messages]
+    messages = [_message(message, unseal) for message in request.messages]
     if all(new is old for new, old in zip(messages, request.messages, strict=True)):
         return request
     return structs.replace(request, messages=messages)
 
 
-def _message(message: Message, open: Callable[[str], list[Opaque]]) -> Message:
+def _message(message: Message, unseal: Callable[[str], list[Opaque]]) -> Message:
     if not any(_is_sealed(part) for part in message.parts):
         return message
     parts: list[Part] = []
     for part in message.parts:
-        parts += _opened(part, open) if _is_sealed(part) else [part]
+        parts += _opened(part, unseal) if _is_sealed(part) else [part]
     return structs.replace(message, parts=parts)
 
 
@@ -93,10 +95,10 @@ def _is_sealed(part: Part) -> bool:
     return is_sealed(getattr(part, "opaque", None))
 
 
-def _opened(part: Part, open: Callable[[str], list[Opaque]]) -> list[Part]:
+def _opened(part: Part, unseal: Callable[[str], list[Opaque]]) -> list[Part]:
     assert isinstance(part, Text | Reasoning | ToolCall | VendorBlock) and part.opaque is not None
     text = part.opaque.data
-    inside = [opaque for opaque in (open(text) if isinstance(text, str) else []) if not is_sealed(opaque)]
+    inside = [opaque for opaque in (unseal(text) if isinstance(text, str) else []) if not is_sealed(opaque)]
     match part:
         case Reasoning():
             return _thoughts(part, inside)
@@ -122,7 +124,7 @@ def _thoughts(part: Reasoning, inside: list[Opaque]) -> list[Part]:
 
 
 def _alone(opaque: Opaque) -> Part:
-    return VendorBlock(opaque) if opaque.kind in ("server_block", "audio") else Reasoning("", opaque)
+    return Reasoning("", opaque) if opaque.kind in THOUGHTS else VendorBlock(opaque)
 
 
 def _key(secret: bytes) -> bytes:
