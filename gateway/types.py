@@ -300,6 +300,19 @@ class Usage(Struct, frozen=True):
     total: int = 0
 
 
+class Continue(Struct, frozen=True):
+    """An answer that its vendor broke off, to be asked at once for the rest: same vendor, same credential, same path.
+
+    body, headers: of the next request (headers are those of Written). undo: for `read_reply` or `reader` of the next answer,
+    once; it carries what was said so far. The last answer of the chain is whole: its parts and events go on where the one before
+    stopped, its usage is the sum. The dialects end a chain by themselves after their vendor's number of hops, with "length".
+    """
+
+    body: bytes
+    headers: list[tuple[str, str]]
+    undo: Any
+
+
 class Choice(Struct):
     parts: list[Part]
     finish: FinishReason | None
@@ -317,6 +330,7 @@ class Reply(Struct):
     usage: Usage | None
     created: int = 0
     service_tier: str | None = None
+    again: Continue | None = None  # not the end yet: as long as it is not continued, the answer says that it was cut
 
 
 # ---------------------------------------------------------------- stream events
@@ -418,6 +432,13 @@ class UsageSeen(Struct):
     usage: Usage
 
 
+class Paused(Struct):
+    """The vendor's own end of this stream, but not of the answer, which goes on in another one. The last event of its reader."""
+
+    content: ClassVar[bool] = False
+    again: Continue
+
+
 class Failed(Struct):
     """The upstream broke its own stream: an error event, or bytes that end without the vendor's clean ending.
 
@@ -449,6 +470,7 @@ Event = (
     | Annotated
     | Finished
     | UsageSeen
+    | Paused
     | Failed
     | Ended
 )
