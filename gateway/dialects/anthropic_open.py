@@ -106,7 +106,7 @@ class TextBlock:
         return self._answer.sink.feed(text)
 
     def stop(self) -> list[Event]:
-        if not self._citations:
+        if not self._citations or self._answer.said == self._begin:
             return []
         self._answer.annotations += url_citations(self._citations, self._begin, self._answer.said)
         return [BlockDone(VendorBlock(Opaque("anthropic", "text", self.whole())))]
