@@ -35,7 +35,10 @@ def go_on(undo: Undo, blocks: list[bytes], usage: Usage | None, state: Any) -> C
 
 
 def sendable(block: Any) -> bytes | None:
-    """A block of an answer as a request takes it, None for an empty text, which no request may hold."""
+    """A block of an answer as a request takes it. None for an empty text, which no request may hold, and for what is no JSON."""
     if block.get("type") == "text" and not str(block.get("text") or "").strip():
         return None
-    return msgspec.json.encode({key: value for key, value in block.items() if key != "citations" or value})
+    try:
+        return msgspec.json.encode({key: value for key, value in block.items() if key != "citations" or value})
+    except (ValueError, RecursionError):  # half a surrogate, or nested to the very limit of what could be read
+        return None

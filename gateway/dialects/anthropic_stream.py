@@ -249,6 +249,5 @@ def _is_new(data: bytes) -> bool:
         return False
     if frame.type not in _TAGS:
         return True
-    return (
-        isinstance(frame.delta, dict) and frame.type == "content_block_delta" and frame.delta.get("type") not in _DELTAS
-    )
+    kind = frame.delta.get("type") if isinstance(frame.delta, dict) and frame.type == "content_block_delta" else None
+    return isinstance(kind, str) and kind not in _DELTAS

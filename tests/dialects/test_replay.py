@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 from typing import Any
 
@@ -22,13 +24,17 @@ from anthropic_models import (
     thought,
 )
 from gemini_models import body as gemini_body
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.core.stash import Observer, Stash
 from gateway.dialects.gemini import Gemini
 from gateway.types import (
+    BadReply,
     BlockDone,
     Ended,
     Event,
+    Failed,
     Finished,
     Message,
     Notes,
@@ -323,3 +329,46 @@ def test_blocks_of_geminis_own_tools_come_out_of_a_stream_with_their_signatures(
     blocks = [event.block for event in events if isinstance(event, BlockDone)]
     assert blocks == [VendorBlock(Opaque("google", "server_block", code))]
     assert blocks == Gemini().read_reply(fragment([code], "STOP")).choices[0].parts
+
+
+DEEP: Any = json.loads('{"a":' * 300 + "1" + "}" * 300)
+VALUES = st.sampled_from([None, 0, -1, 2**70, 1.5, True, "", "x", "\ud800", [], [1], {}, {"type": "text"}, DEEP])
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_odd_value_anywhere_in_a_pause_is_a_crash(data: st.DataObject) -> None:
+    """Any member of any frame of a paused stream may be anything: events come, and Failed where it makes no sense."""
+    compaction = [{"type": "compaction_delta", "content": "s", "encrypted_content": None, "signature": "s"}]
+    use = [{"type": "input_json_delta", "partial_json": '{"a":1}'}]
+    stream = (
+        started()
+        + block(0, USE, *use)
+        + block(1, {"type": "compaction"}, *compaction)
+        + block(2, CITED)
+        + stopped("pause_turn")
+    )
+    frames = [json.loads(piece.partition(b"data: ")[2]) for piece in stream.strip().split(b"\n\n")]
+    for _ in range(data.draw(st.integers(1, 3))):
+        place: Any = data.draw(st.sampled_from(frames))
+        while True:
+            key = data.draw(st.sampled_from(sorted(place)))
+            if not isinstance(place[key], dict) or not place[key] or data.draw(st.booleans()):
+                break
+            place = place[key]
+        place[key] = copy.deepcopy(data.draw(VALUES))
+    undo = written().undo
+
+    events = read(*(b"data: " + json.dumps(value).encode() + b"\n\n" for value in frames), undo=undo)
+    assert isinstance(events[-1], Paused | Ended | Failed)
+    if isinstance(events[-1], Paused):
+        assert json.loads(events[-1].again.body)["messages"][-1]["role"] == "assistant"
+    whole_body = json.dumps(
+        {**_object(frames[0].get("message")), "content": [frames[1].get("content_block")], "stop_reason": "pause_turn"}
+    )
+    with contextlib.suppress(BadReply):
+        DIALECT.read_reply(whole_body.encode(), undo)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
