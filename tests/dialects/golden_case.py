@@ -165,7 +165,8 @@ class Case:
         head, _, body = failure.partition(b"\n\n")
         status, *lines = head.decode().splitlines()
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        vendor = next(vendor for vendor in PROVIDERS.values() if vendor.dialect.name == self.provider.name)
+        spoken = self.provider.name
+        vendor = next(v for v in PROVIDERS.values() if (half := v.half(spoken)) is not None and half.name == spoken)
         fault = vendor.fault(int(status.split()[1]), headers, body.strip())
         known = {name: value for name, value in structs.asdict(fault).items() if value and name != "body"}
         error = client_error([fault], model=self.settings.model)
