@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
 
 from gateway.call import LEFT, Outlet, Result, Trail
-from gateway.errors import Fault, Next
+from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
 from gateway.types import BadReply, EmbeddingReply, Passthrough, ProviderHalf, Reply, Vendor
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -197,7 +197,7 @@ class WholeAnswer(Attempt):
         try:
             empty = self._relay(body) if self._passthrough is not None else self._translate(body)
         except BadReply as bad:
-            self._finish(error_inside(self._vendor, self.status, body) or bad_reply(str(bad)))
+            self._finish(error_inside(self._vendor, self.status, body) or bad_reply(str(bad), bad.kind))
             return
         self._finish(Fault(kind="empty", next=Next.SAME, status=self.status) if empty else None)
 
@@ -224,8 +224,8 @@ def nothing_in(reply: Reply | EmbeddingReply) -> bool:
     return all(not c.parts and c.finish in ("stop", None) for c in reply.choices)
 
 
-def bad_reply(log_message: str) -> Fault:
-    return Fault(kind="bad_reply", next=Next.SAME, log_message=log_message)
+def bad_reply(log_message: str, kind: FaultKind = "bad_reply") -> Fault:
+    return Fault(kind=kind, next=Next.SAME, log_message=log_message)
 
 
 def truncated() -> Fault:
@@ -237,9 +237,9 @@ def error_inside(vendor: Vendor, status: int, body: bytes) -> Fault | None:
     start = body[:4096].lstrip()
     if not start.startswith((b"{", b"[")) or b'"error"' not in start:
         return None
-    fault = vendor.fault(500, {}, body)
+    fault = vendor.fault(status, {}, body)
     return Fault(
-        kind="error_event" if fault.kind in ("server_error", "bad_request") else fault.kind,
+        kind="error_event" if fault.kind in ("server_error", *CLIENTS_OWN) else fault.kind,
         next=Next.SAME if fault.next is Next.STOP else fault.next,
         status=status,
         log_message=fault.log_message or fault.safe_message,

@@ -36,7 +36,21 @@ FaultKind = Literal[
     "gone",  # the client left
     "deadline",  # the call's own deadline passed
     "stopping",  # the gateway is being stopped
+    # A refusal of what our translation made: one retry after `core.repair` mends it, else the client's like a bad_request.
+    "wrong_endpoint",  # the model takes this request on another path of the vendor only (tools while thinking: /responses)
+    "replay_mismatch",  # thoughts of earlier turns do not belong to this conversation any more
+    "parameter_refused",  # the model does not take `Fault.param`
+    "signature_missing",  # Gemini misses the signature of a call
 ]
+
+# Refusals of a request as it was sent. All but the first may be mended once (core.repair); unmended they are the client's.
+CLIENTS_OWN: tuple[FaultKind, ...] = (
+    "bad_request",
+    "wrong_endpoint",
+    "replay_mismatch",
+    "parameter_refused",
+    "signature_missing",
+)
 
 
 class Next(Enum):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.call import Call, Step, Terms, Trail
-from gateway.errors import Fault
+from gateway.errors import CLIENTS_OWN, Fault
 from gateway.logs import AccessLine, LogWriter, name_of
 from gateway.routes import Routes
 from gateway.telemetry import Registry, Series
@@ -23,9 +23,9 @@ MAX_SERIES = 20_000
 MAX_TALLIES = 100_000
 NOT_THE_PROVIDERS = (
     "gone",
-    "bad_request",
     "deadline",
     "stopping",
+    *CLIENTS_OWN,
 )  # kinds of faults that say nothing about the provider
 SeriesKey = tuple[
     str, str, str, str, str, int, bool
@@ -285,7 +285,7 @@ class Recorder:
 
 def _detail(fault: Fault) -> str:
     """The vendor's words, but of a client's own mistake its code only: such a text quotes what the client wrote."""
-    if fault.kind in ("bad_request", "context_overflow"):
+    if fault.kind in (*CLIENTS_OWN, "context_overflow"):
         return fault.code or ""
     return fault.log_message or fault.safe_message
 

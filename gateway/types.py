@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from gateway.errors import Fault
+from gateway.errors import Fault, FaultKind
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -29,7 +29,8 @@ class Opaque(Struct, frozen=True):
     """Something only its maker can read, to be replayed verbatim to the same vendor and to nobody else.
 
     vendor: "anthropic" | "google" | "openai". kind: "thinking", "redacted_thinking", "thought_signature",
-    "encrypted_content", "server_block". data: the vendor's own JSON value; for Anthropic's kinds the whole content block.
+    "encrypted_content", "server_block", "text" (a text block with its citations). data: the vendor's own JSON value; for
+    Anthropic's kinds the whole content block.
     """
 
     vendor: str
@@ -310,6 +311,19 @@ class Usage(Struct, frozen=True):
     total: int = 0
 
 
+class Continue(Struct, frozen=True):
+    """An answer that its vendor broke off, to be asked at once for the rest: same vendor, same credential, same path.
+
+    body, headers: of the next request (headers are those of Written). undo: for `read_reply` or `reader` of the next answer,
+    once; it carries what was said so far. The last answer of the chain is whole: its parts and events go on where the one before
+    stopped, its usage is the sum. The dialects end a chain by themselves after their vendor's number of hops, with "length".
+    """
+
+    body: bytes
+    headers: list[tuple[str, str]]
+    undo: Any
+
+
 class Choice(Struct):
     parts: list[Part]
     finish: FinishReason | None
@@ -327,6 +341,7 @@ class Reply(Struct):
     usage: Usage | None
     created: int = 0
     service_tier: str | None = None
+    again: Continue | None = None  # not the end yet: as long as it is not continued, the answer says that it was cut
 
 
 # ---------------------------------------------------------------- stream events
@@ -387,6 +402,25 @@ class ToolDelta(Struct):
     choice: int = 0
 
 
+class ImageDone(Struct):
+    """A picture the model made, whole."""
+
+    content: ClassVar[bool] = True
+    image: Image
+    choice: int = 0
+
+
+class BlockDone(Struct):
+    """A finished block that only its vendor reads (server tools, compaction): clients do not see it, it is kept for replay.
+
+    Of kind "text" it is the last text once more, with what its vendor wants back beside it (citations).
+    """
+
+    content: ClassVar[bool] = False
+    block: VendorBlock
+    choice: int = 0
+
+
 class Annotated(Struct):
     content: ClassVar[bool] = False
     annotations: list[Any]
@@ -407,6 +441,13 @@ class UsageSeen(Struct):
 
     content: ClassVar[bool] = False
     usage: Usage
+
+
+class Paused(Struct):
+    """The vendor's own end of this stream, but not of the answer, which goes on in another one. The last event of its reader."""
+
+    content: ClassVar[bool] = False
+    again: Continue
 
 
 class Failed(Struct):
@@ -435,9 +476,12 @@ Event = (
     | RefusalDelta
     | ToolStart
     | ToolDelta
+    | ImageDone
+    | BlockDone
     | Annotated
     | Finished
     | UsageSeen
+    | Paused
     | Failed
     | Ended
 )
@@ -679,7 +723,10 @@ class Vendor(Protocol):
         ...
 
     def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
-        """What an answer other than 2xx means. Header names are lower-case. `body` may be anything."""
+        """What an error answer means. Header names are lower-case. `body` may be anything.
+
+        With a status of 2xx `body` is an error inside an answer that said all was well: what it says itself decides.
+        """
         ...
 
     def stream_fault(self, failed: Failed) -> Fault:
@@ -716,4 +763,11 @@ class BadRequest(Exception):
 
 
 class BadReply(Exception):
-    """An upstream's body that cannot be understood; the message is for the log, never for the client."""
+    """An upstream's body that cannot be understood; the message is for the log, never for the client.
+
+    kind: one of the words of `errors.FaultKind`, where the body says more than that it is no answer.
+    """
+
+    def __init__(self, message: str, kind: FaultKind = "bad_reply") -> None:
+        super().__init__(message)
+        self.kind: FaultKind = kind

@@ -80,7 +80,7 @@ EFFECT: dict[FaultKind, Effect] = {
     ),
     "model_missing": Effect("healthy", errors.ModelNotFound, config=True),
     "context_overflow": Effect("healthy", errors.ContextLengthExceeded),
-    "bad_request": Effect("healthy", errors.InvalidRequest),
+    **dict.fromkeys(errors.CLIENTS_OWN, Effect("healthy", errors.InvalidRequest)),
     "bad_reply": Effect("failure", errors.UpstreamInvalidResponse, _INVALID),
     "empty": Effect(
         "failure",
@@ -229,9 +229,9 @@ def deciding(faults: Sequence[Fault]) -> Fault:
 
 
 def _error_of(fault: Fault, faults: Sequence[Fault], model: str, retry_after_s: float | None) -> GatewayError:
+    if fault.kind in errors.CLIENTS_OWN:
+        return _bad_request(fault)
     match fault.kind:
-        case "bad_request":
-            return _bad_request(fault)
         case "context_overflow":
             return _context_overflow(fault)
         case "model_missing":

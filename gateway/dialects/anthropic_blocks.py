@@ -135,7 +135,7 @@ def own(opaque: Opaque | None) -> Block | None:
 def assistant_block(part: Part, box: Toolbox, notes: Notes) -> Block | None:
     """What an assistant said, thought or called. Thoughts without Anthropic's signature are left out, never sent as text."""
     if isinstance(part, Text):
-        return text_block(part.text, part.cache)
+        return _said(part)
     if isinstance(part, Refusal):
         return text_block(part.text)
     if isinstance(part, ToolCall):
@@ -143,6 +143,14 @@ def assistant_block(part: Part, box: Toolbox, notes: Notes) -> Block | None:
     if isinstance(part, Reasoning):
         return _thought(part, notes)
     return own(part.opaque) if isinstance(part, VendorBlock) else None
+
+
+def _said(part: Text) -> Block | None:
+    """A text as Anthropic gave it, with its citations, while it still is the same text."""
+    block = own(part.opaque)
+    if block is None or block.get("type") != "text" or block.get("text") != part.text or not part.text.strip():
+        return text_block(part.text, part.cache)
+    return cached(block, part.cache)
 
 
 def _thought(part: Reasoning, notes: Notes) -> Block | None:

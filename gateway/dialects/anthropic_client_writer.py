@@ -31,13 +31,16 @@ from gateway.dialects.anthropic_client_reply import (
 )
 from gateway.types import (
     Annotated,
+    BlockDone,
     ClientError,
     Echo,
     Ended,
     Event,
     Failed,
     Finished,
+    ImageDone,
     Opaque,
+    Paused,
     ReasoningDelta,
     ReasoningDone,
     RefusalDelta,
@@ -128,9 +131,12 @@ class Writer:
             RefusalDelta: self._refused,
             ToolStart: self._tool_start,
             ToolDelta: self._tool_delta,
+            ImageDone: self._nothing,  # no block of an answer holds a picture
+            BlockDone: self._nothing,
             Annotated: self._nothing,
             Finished: self._finished,
             UsageSeen: self._usage_seen,
+            Paused: self._nothing,
             Failed: self._nothing,
             Ended: self._ended,
         }

@@ -7,6 +7,7 @@ provider  request   write_request: puts together          reply     a whole answ
           choice    tool_choice and its emulation         undo      what the request changed about the tools
           schema    JSON Schema -> their subset           params    limits, sampling, the rest
           format    response_format                       thinking  effort -> thinking
+          search    web_search_options                    pause     answers that go on in another one
 client_   peek      the top level, on every call          messages  system, messages; the rules between turns
           request   body -> types.Request                 content   the blocks of a message
           checks    types, and Anthropic's words          tools     tools, tool_choice

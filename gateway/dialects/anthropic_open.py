@@ -13,7 +13,17 @@ from msgspec import Struct, field
 from gateway.dialects.anthropic_text import TextSink
 from gateway.dialects.anthropic_undo import Undo, undress
 from gateway.dialects.anthropic_wire import url_citations
-from gateway.types import Event, Opaque, Reasoning, ReasoningDelta, ReasoningDone, ToolDelta, ToolStart
+from gateway.types import (
+    BlockDone,
+    Event,
+    Opaque,
+    Reasoning,
+    ReasoningDelta,
+    ReasoningDone,
+    ToolDelta,
+    ToolStart,
+    VendorBlock,
+)
 
 
 class Delta(Struct):
@@ -24,6 +34,8 @@ class Delta(Struct):
     thinking: str = ""
     signature: str = ""
     citation: dict[str, Any] | None = None
+    content: Any = None
+    encrypted_content: Any = None
 
 
 class OpenBlock(Protocol):
@@ -32,6 +44,10 @@ class OpenBlock(Protocol):
     def delta(self, delta: Delta) -> list[Event]: ...
 
     def stop(self) -> list[Event]: ...
+
+    def whole(self) -> dict[str, Any]:
+        """The block as the vendor's JSON, as a whole answer would hold it; asked for after `stop`."""
+        ...
 
 
 class Answer(Struct):
@@ -42,6 +58,7 @@ class Answer(Struct):
     calls: int = 0
     said: int = 0
     annotations: list[Any] = field(default_factory=list)
+    blocks: list[bytes] = field(default_factory=list)  # as they are sent back after a pause
 
 
 def open_block(block: dict[str, Any], answer: Answer) -> OpenBlock:
@@ -55,7 +72,7 @@ def open_block(block: dict[str, Any], answer: Answer) -> OpenBlock:
             return ThinkingBlock(block)
         case "redacted_thinking":
             return RedactedBlock(block)
-    return HiddenBlock()
+    return HiddenBlock(block)
 
 
 def _words(value: Any) -> str:
@@ -66,7 +83,9 @@ class TextBlock:
     """Text goes through the sink. Its citations are placed when it ends, because then its length is known."""
 
     def __init__(self, block: dict[str, Any], answer: Answer) -> None:
+        self._block = block
         self._first = _words(block.get("text"))  # some servers put the first piece here
+        self._pieces: list[str] = []
         self._answer = answer
         self._begin = answer.said
         self._citations: list[dict[str, Any]] = []
@@ -83,12 +102,18 @@ class TextBlock:
 
     def _say(self, text: str) -> list[Event]:
         self._answer.said += len(text)
+        self._pieces.append(text)
         return self._answer.sink.feed(text)
 
     def stop(self) -> list[Event]:
-        if self._citations:
-            self._answer.annotations += url_citations(self._citations, self._begin, self._answer.said)
-        return []
+        if not self._citations or self._answer.said == self._begin:
+            return []
+        self._answer.annotations += url_citations(self._citations, self._begin, self._answer.said)
+        return [BlockDone(VendorBlock(Opaque("anthropic", "text", self.whole())))]
+
+    def whole(self) -> dict[str, Any]:
+        cited = {"citations": self._citations} if self._citations else {}
+        return {**self._block, "text": "".join(self._pieces), **cited}
 
 
 class ToolBlock:
@@ -97,9 +122,10 @@ class ToolBlock:
     def __init__(self, block: dict[str, Any], answer: Answer) -> None:
         self._called = answer.undo.called(_words(block.get("name")))
         self._id = _words(block.get("id"))
+        self._block = block
         self._input = block.get("input")
         self._index = answer.calls
-        self._held = ""
+        self._pieces: list[str] = []
         self._said = False
         answer.calls += 1
 
@@ -109,8 +135,8 @@ class ToolBlock:
     def delta(self, delta: Delta) -> list[Event]:
         if not delta.partial_json:
             return []
+        self._pieces.append(delta.partial_json)
         if self._called.shape != "plain":
-            self._held += delta.partial_json
             return []
         self._said = True
         return [ToolDelta(self._index, delta.partial_json)]
@@ -119,9 +145,12 @@ class ToolBlock:
         """Clients parse the arguments: a call without any gets the input it started with, at least {}."""
         if self._said:
             return []
-        whole = self._held or msgspec.json.encode(self._input or {}).decode()
+        whole = "".join(self._pieces) or msgspec.json.encode(self._input or {}).decode()
         arguments = undress(self._called.shape, whole)
         return [ToolDelta(self._index, arguments)] if arguments else []
+
+    def whole(self) -> dict[str, Any]:
+        return {**self._block, "input": _input("".join(self._pieces), self._input)}
 
 
 class ThinkingBlock:
@@ -145,8 +174,10 @@ class ThinkingBlock:
     def stop(self) -> list[Event]:
         if not self._signature:  # cannot be replayed
             return [ReasoningDone(Reasoning(self._text))] if self._text else []
-        whole = {**self._block, "thinking": self._text, "signature": self._signature}
-        return [ReasoningDone(Reasoning(self._text, Opaque("anthropic", "thinking", whole)))]
+        return [ReasoningDone(Reasoning(self._text, Opaque("anthropic", "thinking", self.whole())))]
+
+    def whole(self) -> dict[str, Any]:
+        return {**self._block, "thinking": self._text, "signature": self._signature}
 
 
 class RedactedBlock:
@@ -164,15 +195,45 @@ class RedactedBlock:
     def stop(self) -> list[Event]:
         return []
 
+    def whole(self) -> dict[str, Any]:
+        return self._block
+
 
 class HiddenBlock:
-    """Server tools and their results are the vendor's business; a client must not execute them."""
+    """Server tools, their results and compactions are the vendor's business; a client must not execute them. Kept for replay."""
+
+    def __init__(self, block: dict[str, Any]) -> None:
+        self._block = block
+        self._pieces: list[str] = []
 
     def start(self) -> list[Event]:
         return []
 
     def delta(self, delta: Delta) -> list[Event]:
+        if delta.partial_json:
+            self._pieces.append(delta.partial_json)
+        fields = {
+            "content": delta.content,
+            "encrypted_content": delta.encrypted_content,
+            "signature": delta.signature or None,
+        }
+        said = {name: value for name, value in fields.items() if value is not None}
+        if said:  # a compaction's summary comes in one piece, which replaces what the block began with
+            self._block = {**self._block, **said}
         return []
 
     def stop(self) -> list[Event]:
-        return []
+        return [BlockDone(VendorBlock(Opaque("anthropic", "server_block", self.whole())))]
+
+    def whole(self) -> dict[str, Any]:
+        if not self._pieces:
+            return self._block
+        return {**self._block, "input": _input("".join(self._pieces), self._block.get("input"))}
+
+
+def _input(text: str, given: Any) -> Any:
+    """The input that was streamed, or the one the block began with; what is no JSON (a cut answer) stands as no input."""
+    try:
+        return msgspec.json.decode(text) if text else given or {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}

@@ -32,7 +32,8 @@ SILENT = frozenset(
     }
 )
 PASSED = frozenset({"cache_control"})  # Anthropic's own, without a price or a scope of the operator's
-REFUSED = ("audio", "web_search_options")
+REFUSED = ("audio",)
+ELSEWHERE = ("modalities", "anthropic", "web_search_options")  # looked at in other places
 TIERS = {"default": "standard_only", "standard_only": "standard_only", "priority": "auto", "fast": "auto"}
 _PERSONAL = re.compile(r"[^@\s]+@[^@\s]+|\+?[\d\s().-]{7,}")
 
@@ -141,6 +142,6 @@ def drop_the_rest(request: Request, notes: Notes) -> dict[str, Any]:
     for name, value in request.extra.items():
         if name in PASSED:
             passed[name] = value
-        elif value is not None and name not in SILENT and name not in ("modalities", "anthropic"):
+        elif value is not None and name not in SILENT and name not in ELSEWHERE:
             notes.drop(name)
     return passed

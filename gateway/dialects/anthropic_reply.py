@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from gateway.core.usage import summed
+from gateway.dialects.anthropic_pause import go_on, paused
 from gateway.dialects.anthropic_text import Plain, sink_for
 from gateway.dialects.anthropic_undo import Undo, undress
 from gateway.dialects.anthropic_wire import (
@@ -70,73 +72,86 @@ def read_reply(body: bytes, undo: Undo) -> Reply:
         message = _MESSAGE.decode(body)
         if message.type != "message":
             raise BadReply(f"expected a message, got {message.type!r}")
-        parts = _Parts(undo, message.id)
+        parts = _Parts(undo, message) if undo.so_far is None else undo.so_far.state
         for raw in message.content:
             parts.add(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReply(f"not an answer of the Messages API: {error}") from None
-    return _reply(message, parts.finished(message))
+    return _reply(message, parts, undo)
 
 
-def _reply(message: _Message, parts: list[Part]) -> Reply:
-    calls = any(isinstance(part, ToolCall) for part in parts)
-    finish = finish_reason(message.stop_reason, calls)
-    usage = read_usage(message.usage)
+def _reply(message: _Message, parts: _Parts, undo: Undo) -> Reply:
+    reported = read_usage(message.usage)
+    usage = summed(undo.so_far.usage if undo.so_far is not None else None, reported.plain() if reported else None)
+    again = None
+    if paused(message.stop_reason, undo, parts.blocks):
+        again = go_on(undo, parts.blocks, usage, parts)
+    found = list(parts.parts) if again is not None else parts.finished(message)
+    finish = finish_reason(message.stop_reason, any(isinstance(part, ToolCall) for part in found))
     return Reply(
-        id=message.id,
-        model=message.model,
-        choices=[Choice(parts, finish, stop_sequence=message.stop_sequence)],
-        usage=usage.plain() if usage else None,
-        service_tier=usage.tier() if usage else None,
+        id=parts.id,
+        model=parts.model,
+        choices=[Choice(found, finish, stop_sequence=message.stop_sequence)],
+        usage=usage,
+        service_tier=reported.tier() if reported else None,
+        again=again,
     )
 
 
 class _Parts:
-    """Collects the parts of an answer in their order; `_said` counts the characters of its text so far."""
+    """Collects the parts of an answer in their order, paused as often as it may be; `_said` counts the characters of its text.
 
-    def __init__(self, undo: Undo, message_id: str) -> None:
+    blocks: what came, as it is sent back after a pause; only kept where there may be one.
+    """
+
+    def __init__(self, undo: Undo, message: _Message) -> None:
+        self.id, self.model = message.id, message.model
+        self.parts: list[Part] = []
+        self.blocks: list[bytes] = []
         self._undo = undo
-        self._sink = sink_for(undo, message_id)
-        self._parts: list[Part] = []
+        self._sink = sink_for(undo, message.id)
         self._said = 0
 
     def add(self, raw: msgspec.Raw) -> None:
         block = _BLOCK.decode(raw)
         match block.type:
             case "text":
-                self._text(block)
+                self._text(block, raw)
             case "tool_use":
-                self._parts.append(self._call(block))
+                self.parts.append(self._call(block))
             case "thinking" | "redacted_thinking":
-                self._parts.append(Reasoning(block.thinking, _kept(block, raw)))
+                self.parts.append(Reasoning(block.thinking, _kept(block, raw)))
             case _:
-                self._parts.append(VendorBlock(Opaque("anthropic", "server_block", msgspec.json.decode(raw))))
+                self.parts.append(VendorBlock(Opaque("anthropic", "server_block", msgspec.json.decode(raw))))
+        if self._undo.sent is not None and (block.type != "text" or block.text.strip()):
+            self.blocks.append(bytes(raw))
 
     def finished(self, message: _Message) -> list[Part]:
         self._events(self._sink.end())
         refusal = refusal_text(message.stop_reason, message.stop_details)
         if refusal is not None:
-            self._parts.append(Refusal(refusal))
-        return self._parts
+            self.parts.append(Refusal(refusal))
+        return self.parts
 
-    def _text(self, block: _Block) -> None:
+    def _text(self, block: _Block, raw: msgspec.Raw) -> None:
         if not isinstance(self._sink, Plain):
             self._events(self._sink.feed(block.text))
             return
         start, self._said = self._said, self._said + len(block.text)
         cited = url_citations(block.citations or [], start, self._said)
         if block.text:
-            self._parts.append(Text(block.text, annotations=cited or None))
+            opaque = Opaque("anthropic", "text", msgspec.json.decode(raw)) if block.citations else None
+            self.parts.append(Text(block.text, annotations=cited or None, opaque=opaque))
 
     def _events(self, events: list[Any]) -> None:
         for event in events:
             match event:
                 case TextDelta(text=text):
-                    self._parts.append(Text(text))
+                    self.parts.append(Text(text))
                 case ToolStart(id=id_, name=name, custom=custom):
-                    self._parts.append(ToolCall(id_, name, "", custom))
+                    self.parts.append(ToolCall(id_, name, "", custom))
                 case ToolDelta(arguments=arguments):
-                    call = self._parts[-1]
+                    call = self.parts[-1]
                     assert isinstance(call, ToolCall)  # a sink starts a call before it goes on with it
                     call.arguments += arguments
 

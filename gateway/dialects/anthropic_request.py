@@ -14,10 +14,11 @@ from gateway.dialects import anthropic_params as params
 from gateway.dialects.anthropic_blocks import Block
 from gateway.dialects.anthropic_choice import Choice, choose
 from gateway.dialects.anthropic_format import Format, output_format
+from gateway.dialects.anthropic_search import web_search
 from gateway.dialects.anthropic_thinking import BINDING_BETA, Thinking, bound, think, without_thinking
 from gateway.dialects.anthropic_tools import Toolbox
-from gateway.dialects.anthropic_turns import Conversation, converse
-from gateway.dialects.anthropic_undo import Undo
+from gateway.dialects.anthropic_turns import Conversation, converse, torn
+from gateway.dialects.anthropic_undo import Sent, Undo
 from gateway.types import Notes, Request, Target, Unsupported, Written
 
 MAX_CACHE_MARKS = 4
@@ -30,20 +31,29 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     params.refuse(request)
     max_tokens = params.max_tokens(request, target.abilities, notes)
     box = Toolbox(request, target.abilities, notes)
+    searching = web_search(request, notes)
     choice = choose(request, box, target.abilities, notes)
     form = output_format(request, choice, target.abilities, notes)
     thinking = _thinking(request, target, choice, max_tokens, notes)
     # A model that checks thoughts but is told not to think has no way to be lenient about them: send none.
-    replay = not (target.abilities.preserved_thinking and thinking.off)
+    replay = not (target.abilities.preserved_thinking and (thinking.off or torn(request.messages)))
     talk = converse(request.messages, box, target, notes, replay=replay)
     thinking = _after(thinking, talk, target, notes)
     sampling = params.sampling(request, target, thinking.on, notes)
     body = _body(request, target, max_tokens, talk, form, notes)
-    body |= _tools(box, choice) | _settings(request, thinking, form, notes) | sampling
+    body |= _tools(box.wire + searching, choice) | _settings(request, thinking, form, notes) | sampling
     _keep_last_cache_marks(body)
-    undo = Undo(tools=box.changed(), forced=choice.forced, fenced=form.fenced)
     body["messages"] = body.pop("messages")  # last, behind everything that stays the same
-    return Written(_encoded(body), _headers(bool(sampling), thinking), undo if undo.changes() else None)
+    encoded, headers = _encoded(body), _headers(bool(sampling), thinking)
+    sent = Sent(encoded, headers) if _may_pause(request) else None
+    undo = Undo(tools=box.changed(), forced=choice.forced, fenced=form.fenced, sent=sent)
+    return Written(encoded, headers, undo if undo.changes() else None)
+
+
+def _may_pause(request: Request) -> bool:
+    """Whether the answer may be broken off to be asked for the rest: server tools run, or something of Anthropic's own is on."""
+    own = (request.extra.get("anthropic"), request.extra.get("web_search_options"))
+    return any(tool.native is not None for tool in request.tools) or any(field is not None for field in own)
 
 
 def _thinking(request: Request, target: Target, choice: Choice, max_tokens: int, notes: Notes) -> Thinking:
@@ -75,10 +85,10 @@ def _body(
     return body
 
 
-def _tools(box: Toolbox, choice: Choice) -> dict[str, Any]:
-    if not box.wire:
+def _tools(wire: list[dict[str, Any]], choice: Choice) -> dict[str, Any]:
+    if not wire:
         return {}
-    return {"tools": box.wire} | ({"tool_choice": choice.wire} if choice.wire else {})
+    return {"tools": wire} | ({"tool_choice": choice.wire} if choice.wire else {})
 
 
 def _settings(request: Request, thinking: Thinking, form: Format, notes: Notes) -> dict[str, Any]:

@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.sse import Frame, LineTooLong, Splitter
+from gateway.core.usage import summed
 from gateway.dialects.anthropic_open import Answer, Delta, OpenBlock, open_block
+from gateway.dialects.anthropic_pause import go_on, paused, sendable
 from gateway.dialects.anthropic_text import sink_for
 from gateway.dialects.anthropic_undo import Undo
 from gateway.dialects.anthropic_wire import (
@@ -28,7 +30,18 @@ from gateway.dialects.anthropic_wire import (
     refusal_text,
 )
 from gateway.errors import FaultKind
-from gateway.types import Annotated, Ended, Event, Failed, Finished, RefusalDelta, Start, UsageSeen
+from gateway.types import (
+    Annotated,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    RefusalDelta,
+    Start,
+    Usage,
+    UsageSeen,
+)
 
 
 class _Stop(Struct):
@@ -88,7 +101,9 @@ _TAGS = frozenset(
 )
 
 
-_DELTAS = frozenset({"text_delta", "input_json_delta", "thinking_delta", "signature_delta", "citations_delta"})
+_DELTAS = frozenset(
+    {"text_delta", "input_json_delta", "thinking_delta", "signature_delta", "citations_delta", "compaction_delta"}
+)
 
 
 class Reader:
@@ -96,7 +111,9 @@ class Reader:
 
     def __init__(self, undo: Undo) -> None:
         self._frames = Splitter()
-        self._answer = Answer(undo, sink_for(undo, ""))
+        self._before = undo.so_far
+        self._answer = Answer(undo, sink_for(undo, "")) if undo.so_far is None else undo.so_far.state
+        self._undo = undo
         self._blocks: dict[int, OpenBlock] = {}
         self._stop = _Stop()
         self._usage: WireUsage | None = None
@@ -154,7 +171,9 @@ class Reader:
         return []
 
     def _message_start(self, message: _Started) -> list[Event]:
-        self._answer.sink = sink_for(self._answer.undo, message.id)
+        if self._before is not None:  # the rest of an answer that has begun
+            return self._usage_seen(message.usage)
+        self._answer.sink = sink_for(self._undo, message.id)
         return [Start(message.id, message.model), *self._usage_seen(message.usage)]
 
     def _usage_seen(self, raw: msgspec.Raw) -> list[Event]:
@@ -162,7 +181,13 @@ class Reader:
         if seen is None:
             return []
         self._usage = seen.over(self._usage)
-        return [UsageSeen(self._usage.plain())]
+        usage = self._usages()
+        return [UsageSeen(usage)] if usage is not None else []
+
+    def _usages(self) -> Usage | None:
+        """Of this request, and of those before it for the same answer."""
+        now = self._usage.plain() if self._usage is not None else None
+        return now if self._before is None else summed(self._before.usage, now)
 
     def _block_start(self, frame: _BlockStart) -> list[Event]:
         block = open_block(frame.content_block, self._answer)
@@ -171,11 +196,20 @@ class Reader:
 
     def _block_stop(self, index: int) -> list[Event]:
         block = self._blocks.pop(index, None)
-        return block.stop() if block is not None else []
+        if block is None:
+            return []
+        events = block.stop()
+        if self._undo.sent is not None:
+            whole = sendable(block.whole())
+            self._answer.blocks += [whole] if whole is not None else []
+        return events
 
     def _message_stop(self) -> list[Event]:
         events = [event for index in sorted(self._blocks) for event in self._block_stop(index)]
         answer = self._answer
+        if paused(self._stop.stop_reason, self._undo, answer.blocks):
+            self._over = True
+            return [*events, Paused(go_on(self._undo, answer.blocks, self._usages(), answer))]
         events += answer.sink.end()
         if answer.annotations:
             events.append(Annotated(answer.annotations))
@@ -215,6 +249,5 @@ def _is_new(data: bytes) -> bool:
         return False
     if frame.type not in _TAGS:
         return True
-    return (
-        isinstance(frame.delta, dict) and frame.type == "content_block_delta" and frame.delta.get("type") not in _DELTAS
-    )
+    kind = frame.delta.get("type") if isinstance(frame.delta, dict) and frame.type == "content_block_delta" else None
+    return isinstance(kind, str) and kind not in _DELTAS

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from gateway.dialects.anthropic_blocks import Block, assistant_block, content_block, legal_id, result_block
+from gateway.dialects.anthropic_blocks import Block, assistant_block, content_block, legal_id, own, result_block
 from gateway.dialects.anthropic_tools import Toolbox
 from gateway.types import (
     Audio,
@@ -49,6 +49,17 @@ class Conversation(Struct):
         answers = [message for message in self.messages if message["role"] == "assistant"]
         kinds = [block["type"] for block in answers[-1]["content"]] if answers else []
         return "tool_use" in kinds and not any(kind in THOUGHTS for kind in kinds)
+
+
+def torn(messages: list[Message]) -> bool:
+    """Whether some answers came back with their thoughts and others with nothing but the text of theirs.
+
+    A model that checks thoughts against everything before them misses the ones between: then none are sent.
+    """
+    answers = [[part for part in message.parts if isinstance(part, Reasoning)] for message in messages]
+    kept = [any(own(thought.opaque) for thought in thoughts) for thoughts in answers if thoughts]
+    lost = [all(thought.opaque is None for thought in thoughts) for thoughts in answers if thoughts]
+    return any(kept) and any(lost)
 
 
 def converse(messages: list[Message], box: Toolbox, target: Target, notes: Notes, *, replay: bool) -> Conversation:

@@ -6,10 +6,12 @@ A pure value made by the request's writer and handed to the answer's readers (ty
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
+
+from gateway.types import Usage
 
 # plain: input is the arguments.  custom: {"input": text} stands for a free-form tool's text.
 # value: {"value": …} stands for arguments whose schema is no object.
@@ -23,22 +25,44 @@ class Called(Struct, frozen=True):
     shape: Shape = "plain"
 
 
+class Sent(Struct, frozen=True):
+    """A request whose answer may be paused: its body, which ends with the messages, and its headers."""
+
+    body: bytes
+    headers: list[tuple[str, str]]
+
+
+class SoFar(Struct, frozen=True):
+    """An answer that was paused: how often, its blocks as they are sent back, and what they used.
+
+    state: what the reader of whole answers, or of streams, goes on with; it is used once.
+    """
+
+    hops: int
+    blocks: list[bytes]
+    usage: Usage | None
+    state: Any
+
+
 class Undo(Struct, frozen=True, kw_only=True):
     """tools: by the upstream's name, only those that differ. forced: the answer's text is a call, emulated because the model
     refuses a forced tool; one entry means text = input, several mean text = {"call": {"tool", "arguments"}}.
     fenced: the answer's text may stand in a ```json fence that nobody asked for.
+    sent: the request, where its answer may pause. so_far: what the answer is the rest of.
     """
 
     tools: dict[str, Called] = field(default_factory=dict)
     forced: dict[str, Called] | None = None
     fenced: bool = False
+    sent: Sent | None = None
+    so_far: SoFar | None = None
 
     def called(self, name: str) -> Called:
         return self.tools.get(name) or Called(name)
 
     def changes(self) -> bool:
         """Whether there is anything to undo."""
-        return bool(self.tools or self.forced or self.fenced)
+        return bool(self.tools or self.forced or self.fenced or self.sent)
 
 
 NOTHING = Undo()

@@ -70,9 +70,17 @@ _CITATIONS = msgspec.json.Decoder(Citations)
 _LOGPROBS = msgspec.json.Decoder(Logprobs)
 
 
-def url_citations(grounding: Raw, citations: Raw, texts: list[str]) -> list[Any]:
-    """OpenAI's url_citation objects. `texts` are the visible texts of the parts in order, "" for a part without."""
-    return _grounded(lenient(_GROUNDING, grounding), texts) + _cited(lenient(_CITATIONS, citations), texts)
+def url_citations(grounding: Raw, citations: Raw, texts: list[str], before: int = 0) -> list[Any]:
+    """OpenAI's url_citation objects. `texts` are the visible texts of the parts in order, "" for a part without.
+
+    before: how many characters of the answer came in earlier answers, which this one continues.
+    """
+    found = _grounded(lenient(_GROUNDING, grounding), texts) + _cited(lenient(_CITATIONS, citations), texts)
+    for annotation in found if before else ():
+        place = annotation["url_citation"]
+        place["start_index"] += before
+        place["end_index"] += before
+    return found
 
 
 def read_logprobs(raw: Raw) -> dict[str, Any] | None:

@@ -106,7 +106,12 @@ class _Contents:
                 if named and written and "text" in written[0]:
                     written[0]["text"], named = named + written[0]["text"], ""
                 parts += written
+        if not parts and self._opens_a_turn():
+            parts = [{"text": " "}]  # empty texts are refused, and without this one the turn would be the model's
         self._add_user(parts, where)
+
+    def _opens_a_turn(self) -> bool:
+        return not self._calls and (not self.turns or self.turns[-1]["role"] == "model")
 
     def _add_user(self, parts: list[Wire], where: str) -> None:
         if parts:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
+from gateway.core.usage import summed
 from gateway.dialects.gemini_annotations import read_logprobs, url_citations
+from gateway.dialects.gemini_pause import go_on, paused
 from gateway.dialects.gemini_tools import Undo
 from gateway.dialects.gemini_wire import (
     RESTRICTED,
@@ -15,13 +18,15 @@ from gateway.dialects.gemini_wire import (
     Candidate,
     Part,
     block_of,
+    broken,
     finish_of,
+    picture,
     read_rejection,
     read_usage,
     signature_of,
     tool_call,
 )
-from gateway.types import BadReply, Choice, Image, Reasoning, Refusal, Reply, Text, ToolCall
+from gateway.types import BadReply, Choice, Reasoning, Refusal, Reply, Text, ToolCall
 from gateway.types import Part as Piece
 
 _ANSWER = msgspec.json.Decoder(Answer)
@@ -36,10 +41,24 @@ def read_reply(body: bytes, undo: Undo | None) -> Reply:
     rejection = read_rejection(answer.error)
     if rejection is not None:
         raise BadReply(f"an error in a 200: {rejection.status} {rejection.code}")
-    choices = [_choice(candidate, answer.response_id or "", undo) for candidate in answer.candidates or []]
-    if not choices:
-        choices = [_blocked(answer)]
-    return Reply(answer.response_id or "", answer.model_version or "", choices, read_usage(answer.usage_metadata))
+    before = undo.so_far if undo is not None else None
+    state: _SoFar = before.state if before is not None else _SoFar(answer.response_id or "", answer.model_version or "")
+    usage = summed(before.usage if before is not None else None, read_usage(answer.usage_metadata))
+    candidates = answer.candidates or []
+    choices = [_choice(candidate, state, undo) for candidate in candidates] or [_blocked(answer)]
+    again = None
+    if len(candidates) == 1 and paused(candidates[0].finish_reason or "", candidates[0].continuation_token or "", undo):
+        state.parts = list(choices[0].parts)
+        again = go_on(undo, candidates[0].continuation_token or "", usage, state)
+    return Reply(state.id, state.model, choices, usage, again=again)
+
+
+class _SoFar(Struct):
+    """Whose answer it is, and the parts that earlier answers of a chain gave."""
+
+    id: str
+    model: str
+    parts: list[Piece] = field(default_factory=list)
 
 
 def _blocked(answer: Answer) -> Choice:
@@ -50,19 +69,20 @@ def _blocked(answer: Answer) -> Choice:
     return Choice([Refusal(f"Prompt blocked: {reason}")], "content_filter")
 
 
-def _choice(candidate: Candidate, response_id: str, undo: Undo | None) -> Choice:
+def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
     index = candidate.index or 0
     wire = (candidate.content.parts if candidate.content else None) or []
-    parts: list[Piece] = []
+    parts = list(state.parts)
+    said = sum(len(part.text) for part in parts if isinstance(part, Text))
     for part in wire:
-        _append(parts, part, response_id, index, undo)
+        _append(parts, part, state.id, index, undo)
     reason = candidate.finish_reason or ""
     finish = finish_of(reason, any(isinstance(part, ToolCall) for part in parts), bool(parts))
     if reason == RESTRICTED or finish is None:
-        raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}")
+        raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}", broken(reason))
     if finish == "content_filter" and candidate.finish_message:
         parts.append(Refusal(candidate.finish_message))
-    _annotate(parts, candidate, wire)
+    _annotate(parts, candidate, wire, said)
     logprobs = read_logprobs(candidate.logprobs_result)
     return Choice(parts, finish if reason else None, index, logprobs=logprobs)
 
@@ -74,7 +94,9 @@ def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: 
         ordinal = sum(isinstance(earlier, ToolCall) for earlier in parts)
         parts.append(tool_call(part, part.function_call, ordinal, response_id, index, undo))
     elif part.inline_data is not None:
-        parts.append(Image(media_type=part.inline_data.mime_type, data=part.inline_data.data))
+        image = picture(part)
+        parts += [image] if image is not None else []
+        parts += [Reasoning("", signature)] if signature is not None else []
     elif part.text or (signature is not None and block_of(part) is None):
         kind = Reasoning if part.thought or not part.text else Text
         last = parts[-1] if parts else None
@@ -86,8 +108,9 @@ def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: 
         parts.append(block)
 
 
-def _annotate(parts: list[Piece], candidate: Candidate, wire: list[Part]) -> None:
+def _annotate(parts: list[Piece], candidate: Candidate, wire: list[Part], before: int) -> None:
     last = next((part for part in reversed(parts) if isinstance(part, Text)), None)
     if last is not None and (candidate.grounding_metadata or candidate.citation_metadata):
         texts: list[Any] = [("" if part.thought else part.text) or "" for part in wire]
-        last.annotations = url_citations(candidate.grounding_metadata, candidate.citation_metadata, texts) or None
+        found = url_citations(candidate.grounding_metadata, candidate.citation_metadata, texts, before)
+        last.annotations = [*(last.annotations or ()), *found] or None

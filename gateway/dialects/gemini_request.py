@@ -66,7 +66,8 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if config:
         body["generationConfig"] = config
     _drop_the_rest(request, notes)
-    return Written(_encoded(body), undo=tools.undo())
+    encoded = _encoded(body)
+    return Written(encoded, undo=tools.undo(encoded))
 
 
 def _encoded(body: Wire) -> bytes:

@@ -8,11 +8,15 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from gateway.core.sse import LineTooLong, Splitter
+from gateway.core.usage import summed
 from gateway.dialects.gemini_annotations import read_logprobs, url_citations
+from gateway.dialects.gemini_pause import go_on, paused
 from gateway.dialects.gemini_tools import Undo
 from gateway.dialects.gemini_wire import (
     RESTRICTED,
@@ -22,8 +26,11 @@ from gateway.dialects.gemini_wire import (
     FunctionCall,
     Part,
     Rejection,
+    block_of,
+    broken,
     finish_of,
     kind_of,
+    picture,
     read_error,
     read_rejection,
     read_usage,
@@ -33,10 +40,13 @@ from gateway.dialects.gemini_wire import (
 from gateway.errors import FaultKind
 from gateway.types import (
     Annotated,
+    BlockDone,
     Ended,
     Event,
     Failed,
     Finished,
+    ImageDone,
+    Paused,
     Reasoning,
     ReasoningDelta,
     ReasoningDone,
@@ -54,10 +64,26 @@ _FRAGMENT = msgspec.json.Decoder(Answer)
 class _Candidate:
     """One choice so far."""
 
-    __slots__ = ("calls", "citations", "finish", "grounding", "index", "message", "texts", "thoughts", "usable")
+    __slots__ = (
+        "annotations",
+        "before",
+        "calls",
+        "citations",
+        "finish",
+        "grounding",
+        "index",
+        "message",
+        "texts",
+        "thoughts",
+        "token",
+        "usable",
+    )
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.before = 0  # characters said in earlier streams of the same answer
+        self.annotations: list[Any] = []
+        self.token = ""
         self.calls = 0
         self.usable = False
         self.texts: list[str] = []
@@ -67,20 +93,36 @@ class _Candidate:
         self.grounding = Raw()
         self.citations = Raw()
 
+    def go_on(self) -> None:
+        """The rest comes in another stream, whose places and finish are its own."""
+        self.before += sum(map(len, self.texts))
+        self.texts.clear()
+        self.finish = self.message = self.token = ""
+        self.grounding = self.citations = Raw()
+
+
+class _SoFar(Struct):
+    """What the next stream of the same answer goes on with."""
+
+    id: str
+    candidates: dict[int, _Candidate]
+
 
 class Reader:
-    """One stream; see types.StreamReader. A picture in a stream has no event and is left out."""
+    """One stream; see types.StreamReader."""
 
-    __slots__ = ("_candidates", "_failed", "_id", "_splitter", "_started", "_undo", "_usage")
+    __slots__ = ("_before", "_candidates", "_counted", "_failed", "_id", "_splitter", "_started", "_undo", "_usage")
 
     def __init__(self, undo: Undo | None) -> None:
         self._splitter = Splitter()
         self._undo = undo
-        self._started = False
+        self._before = undo.so_far if undo is not None else None
         self._failed = False
-        self._id = ""
-        self._usage = b""
-        self._candidates: dict[int, _Candidate] = {}
+        self._counted = b""
+        self._usage = self._before.usage if self._before is not None else None
+        state = self._before.state if self._before is not None else _SoFar("", {})
+        self._started = self._before is not None
+        self._id, self._candidates = state.id, state.candidates
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
@@ -152,6 +194,8 @@ class Reader:
         if candidate.finish_reason:
             state.finish = candidate.finish_reason
             state.message = candidate.finish_message or state.message
+        if candidate.continuation_token:
+            state.token = candidate.continuation_token
         if candidate.grounding_metadata:
             state.grounding = candidate.grounding_metadata
         if candidate.citation_metadata:
@@ -168,9 +212,22 @@ class Reader:
         elif text:
             state.texts.append(text)
             events.append(TextDelta(text, state.index, read_logprobs(logprobs) if logprobs else None))
-        if part.thought_signature and (text is not None or part.inline_data is None):
+        elif self._hidden(part, state, events):
+            return
+        if part.thought_signature:
             self._sign(part, state, events)
-        state.usable = state.usable or bool(text) or part.inline_data is not None
+        state.usable = state.usable or bool(text)
+
+    def _hidden(self, part: Part, state: _Candidate, events: list[Event]) -> bool:
+        """A picture, or what Gemini ran by itself; the signature of the latter is part of it."""
+        image = picture(part)
+        block = block_of(part) if image is None and part.inline_data is None else None
+        if image is not None:
+            events.append(ImageDone(image, state.index))
+        if block is not None:
+            events.append(BlockDone(block, state.index))
+        state.usable = state.usable or image is not None or block is not None
+        return block is not None
 
     def _sign(self, part: Part, state: _Candidate, events: list[Event]) -> None:
         """A signature goes out with the thought it signs; one of a text, or alone, as a thought without text."""
@@ -196,36 +253,51 @@ class Reader:
     def _count(self, raw: Raw, events: list[Event]) -> None:
         """Counts are totals so far and come with every fragment; only new ones are told."""
         counts = bytes(raw)
-        if counts == self._usage:
+        if counts == self._counted:
             return
-        self._usage = counts
+        self._counted = counts
         usage = read_usage(raw)
         if usage is not None:
-            events.append(UsageSeen(usage))
+            self._usage = usage if self._before is None else summed(self._before.usage, usage)
+            events.append(UsageSeen(self._usage or usage))
 
     def _conclude(self, events: list[Event]) -> None:
         states = list(self._candidates.values())
         if not states or not all(state.finish for state in states):
             self._fail("truncated", "the stream ended without a finish reason", events)
             return
+        if self._pause(states, events):
+            return
         usable = any(state.usable for state in states)
         for state in states:
             finish = finish_of(state.finish, state.calls > 0, usable)
             if state.finish == RESTRICTED or finish is None:
-                kind: FaultKind = "auth" if state.finish == RESTRICTED else "bad_reply"
-                self._fail(kind, f"{state.finish}: {state.message}", events)
+                self._fail(broken(state.finish), f"{state.finish}: {state.message}", events)
                 return
-            self._annotate(state, events)
+            annotations = self._cite(state)
+            if annotations:
+                events.append(Annotated(annotations, state.index))
             if finish == "content_filter" and state.message:
                 events.append(RefusalDelta(state.message, state.index))
             events.append(Finished(finish, state.index))
         events.append(Ended())
 
-    def _annotate(self, state: _Candidate, events: list[Event]) -> None:
+    def _pause(self, states: list[_Candidate], events: list[Event]) -> bool:
+        """Whether the answer goes on in another stream."""
+        state = states[0]
+        token = state.token
+        if len(states) > 1 or not paused(state.finish, token, self._undo):
+            return False
+        self._cite(state)
+        state.go_on()
+        events.append(Paused(go_on(self._undo, token, self._usage, _SoFar(self._id, self._candidates))))
+        return True
+
+    def _cite(self, state: _Candidate) -> list[Any]:
+        """The annotations of the answer so far."""
         if state.texts and (state.grounding or state.citations):
-            found = url_citations(state.grounding, state.citations, ["".join(state.texts)])
-            if found:
-                events.append(Annotated(found, state.index))
+            state.annotations += url_citations(state.grounding, state.citations, ["".join(state.texts)], state.before)
+        return state.annotations
 
     def _reject(self, error: Rejection, events: list[Event]) -> None:
         self._failed = True

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.core import jsontext
 from gateway.dialects.gemini_schema import object_root, to_openapi
-from gateway.types import Abilities, Notes, Request, Tool, ToolCall, ToolChoice, Unsupported
+from gateway.types import Abilities, Notes, Request, Tool, ToolCall, ToolChoice, Unsupported, Usage
 
 LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 DATED = re.compile(r"_20\d{6}$")
@@ -41,16 +41,31 @@ BUILT_IN = {
 CUSTOM_PARAMETERS = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
+class SoFar(Struct, frozen=True):
+    """An answer that was paused: how often, with which token at last, and what it used.
+
+    state: what the reader of whole answers, or of streams, goes on with; it is used once.
+    """
+
+    hops: int
+    token: str
+    usage: Usage | None
+    state: Any
+
+
 class Undo(Struct, frozen=True):
     """What was changed about tools, by the names that the model sees.
 
     names: alias to the client's name. custom: free-form tools, whose only argument is `input`. wrapped: functions whose
-    parameters are no object and stand under `value`.
+    parameters are no object and stand under `value`. sent: the request's body, to be asked once more when the answer pauses.
+    so_far: what the answer is the rest of.
     """
 
     names: dict[str, str]
     custom: frozenset[str]
     wrapped: frozenset[str]
+    sent: bytes = b""
+    so_far: SoFar | None = None
 
 
 class Toolbox:
@@ -81,12 +96,10 @@ class Toolbox:
             self._aliases[name] = plain
         return self._aliases[name]
 
-    def undo(self) -> Undo | None:
-        """What the answer needs, or None when every tool went as it came."""
+    def undo(self, sent: bytes) -> Undo:
+        """What the answer to the request `sent` needs."""
         names = {alias: name for name, alias in self._aliases.items() if alias != name}
-        if not (names or self._custom or self._wrapped):
-            return None
-        return Undo(names, frozenset(self._custom), frozenset(self._wrapped))
+        return Undo(names, frozenset(self._custom), frozenset(self._wrapped), sent)
 
     def arguments(self, call: ToolCall) -> msgspec.Raw | dict[str, Any]:
         """A call of the history as `args`: the client's own JSON object, byte for byte, wherever it is one."""

@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from gateway.dialects.gemini_parts import GOOGLE, SIGNATURE
 from gateway.dialects.gemini_tools import Undo, read_call
 from gateway.errors import FaultKind
-from gateway.types import FinishReason, Opaque, ToolCall, Usage, VendorBlock
+from gateway.types import FinishReason, Image, Opaque, ToolCall, Usage, VendorBlock
 
 Decoded = TypeVar("Decoded")
 
@@ -55,6 +55,7 @@ class Candidate(Struct, rename="camel"):
     finish_reason: str | None = None
     finish_message: str | None = None
     index: int | None = None
+    continuation_token: str | None = None
     grounding_metadata: Raw = Raw()
     citation_metadata: Raw = Raw()
     logprobs_result: Raw = Raw()
@@ -115,6 +116,7 @@ FINISHES: dict[str, FinishReason] = {
         "content_filter",
     ),
 }
+UNSIGNED = "MISSING_THOUGHT_SIGNATURE"  # a call of the history lacks its signature: what we sent was wrong
 # With nothing usable beside them these are no answers: an empty "stop" would silently end an agent's loop.
 BROKEN = frozenset(
     {
@@ -126,7 +128,7 @@ BROKEN = frozenset(
         "IMAGE_OTHER",
         "OTHER",
         "FINISH_REASON_UNSPECIFIED",
-        "MISSING_THOUGHT_SIGNATURE",
+        UNSIGNED,
     }
 )
 RESTRICTED = "PUP_LIMITED_DISABLED"  # the operator's account may not use the model: no completion at all
@@ -213,6 +215,18 @@ def finish_of(reason: str, calls: bool, usable: bool) -> FinishReason | None:
         return None
     finish = FINISHES.get(reason, "stop")
     return "tool_calls" if calls and finish == "stop" else finish
+
+
+def broken(reason: str) -> FaultKind:
+    """What kind of fault a finish reason is that means that there is no answer."""
+    return {RESTRICTED: "auth", UNSIGNED: "signature_missing"}.get(reason, "bad_reply")  # type: ignore[return-value]
+
+
+def picture(part: Part) -> Image | None:
+    """A picture of the answer; those that the model drew while thinking are drafts."""
+    if part.inline_data is None or part.thought:
+        return None
+    return Image(media_type=part.inline_data.mime_type, data=part.inline_data.data)
 
 
 def signature_of(part: Part) -> Opaque | None:

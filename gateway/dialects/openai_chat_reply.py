@@ -1,7 +1,7 @@
 """A whole answer as Chat spells it, and the words that whole and streamed answers share.
 
 Source: openai-python, types/chat/chat_completion.py. Extensions inside the message: `reasoning_content` to show,
-`thinking_blocks` and `extra_content` to send back with the next turn.
+`thinking_blocks` and `extra_content` to send back with the next turn, `images` for what the model drew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gateway.types import (
     Choice,
     Echo,
     FinishReason,
+    Image,
     Opaque,
     Reasoning,
     Refusal,
@@ -73,6 +74,21 @@ def signature(opaque: Opaque | None) -> dict[str, Any] | None:
     return {"google": {"thought_signature": opaque.data}}
 
 
+def image_object(image: Image, index: int) -> dict[str, Any]:
+    """A picture of the model's as clients of several gateways know it: `message.images`, numbered for streams."""
+    url = image.url or f"data:{image.media_type};base64,{image.data}"
+    return {"index": index, "type": "image_url", "image_url": {"url": url}}
+
+
+def citations(opaque: Opaque | None) -> list[Any]:
+    """What Anthropic cites of documents and search results, in its own words: annotations only know the web."""
+    if opaque is None or (opaque.vendor, opaque.kind) != ("anthropic", "text") or not isinstance(opaque.data, dict):
+        return []
+    found = opaque.data.get("citations")
+    known = [citation for citation in found if isinstance(citation, dict)] if isinstance(found, list) else []
+    return [citation for citation in known if citation.get("type") != "web_search_result_location"]
+
+
 def _choice(choice: Choice, echo: Echo) -> dict[str, Any]:
     return {
         "index": choice.index,
@@ -87,9 +103,11 @@ def _message(choice: Choice, echo: Echo) -> dict[str, Any]:
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
     refusal = "".join(part.text for part in choice.parts if isinstance(part, Refusal)) or None
     content = "".join(text.text for text in texts)
+    images = any(isinstance(part, Image) for part in choice.parts)
+    unsaid = calls or refusal or images or choice.finish in ("length", "content_filter")
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": content if content or not (calls or refusal) else None,
+        "content": content if content or not unsaid else None,
         "refusal": refusal,
     }
     annotations = [note for text in texts for note in text.annotations or []]
@@ -114,7 +132,10 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 def _extensions(choice: Choice, texts: list[Text], echo: Echo) -> dict[str, Any]:
     thoughts = [part for part in choice.parts if isinstance(part, Reasoning)]
+    images = [part for part in choice.parts if isinstance(part, Image)]
     written: dict[str, Any] = {}
+    if images:
+        written["images"] = [image_object(image, index) for index, image in enumerate(images)]
     if echo.expose_reasoning:
         shown = "".join(thought.text for thought in thoughts)
         blocks = [block for block in map(replay_block, thoughts) if block is not None]
@@ -124,8 +145,12 @@ def _extensions(choice: Choice, texts: list[Text], echo: Echo) -> dict[str, Any]
             written["thinking_blocks"] = blocks
     replays = [part.opaque for part in texts] + [part.opaque for part in thoughts]
     found = [given for given in map(signature, replays) if given is not None]
-    if found:
-        written["extra_content"] = found[-1]
+    extra: dict[str, Any] = found[-1] if found else {}
+    cited = [citation for text in texts for citation in citations(text.opaque)]
+    if cited:
+        extra = {**extra, "anthropic": {"citations": cited}}
+    if extra:
+        written["extra_content"] = extra
     if choice.stop_sequence is not None:
         written["stop_sequence"] = choice.stop_sequence
     return written

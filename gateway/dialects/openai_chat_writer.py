@@ -15,17 +15,27 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.openai_chat_reply import chat_id, finish_reason, replay_block, signature
+from gateway.dialects.openai_chat_reply import (
+    chat_id,
+    citations,
+    finish_reason,
+    image_object,
+    replay_block,
+    signature,
+)
 from gateway.dialects.openai_errors import error_object
 from gateway.dialects.openai_usage import usage_object
 from gateway.types import (
     Annotated,
+    BlockDone,
     ClientError,
     Echo,
     Ended,
     Event,
     Failed,
     Finished,
+    ImageDone,
+    Paused,
     ReasoningDelta,
     ReasoningDone,
     RefusalDelta,
@@ -45,11 +55,14 @@ class Writer:
 
     __slots__ = (
         "_blocks",
+        "_cited",
         "_custom",
         "_echo",
         "_envelope",
         "_finished",
         "_heads",
+        "_images",
+        "_noted",
         "_over",
         "_tail",
         "_usage",
@@ -64,6 +77,9 @@ class Writer:
         self._finished: set[int] = set()
         self._custom: set[tuple[int, int]] = set()  # (choice, index) of calls to free-form tools
         self._blocks: dict[int, int] = {}  # choice -> how many thinking blocks
+        self._cited: dict[int, int] = {}  # choice -> how many citations of documents
+        self._images: dict[int, int] = {}  # choice -> how many pictures
+        self._noted: dict[int, int] = {}  # choice -> how many annotations
         self._usage: Usage | None = None
         self._over = False
         self._writers: dict[type, Callable[[Any], bytes]] = {
@@ -74,10 +90,13 @@ class Writer:
             RefusalDelta: self._refusal,
             ToolStart: self._tool_start,
             ToolDelta: self._tool_delta,
+            ImageDone: self._image,
+            BlockDone: self._block,
             Annotated: self._annotated,
             Finished: self._finish,
             UsageSeen: self._usage_seen,
-            Failed: self._failed,
+            Paused: self._unsaid,
+            Failed: self._unsaid,
             Ended: self._ended,
         }
 
@@ -186,8 +205,16 @@ class Writer:
         """The deprecated shape holds one call; a second one cannot be said in it."""
         return self._delta(choice, b'"function_call":' + _encode(call)) if index == 0 else b""
 
+    def _image(self, event: ImageDone) -> bytes:
+        index = self._images.get(event.choice, 0)
+        self._images[event.choice] = index + 1
+        return self._delta(event.choice, b'"images":' + _encode([image_object(event.image, index)]))
+
     def _annotated(self, event: Annotated) -> bytes:
-        numbered = [{"index": place, **note} for place, note in enumerate(event.annotations) if isinstance(note, dict)]
+        notes = [note for note in event.annotations if isinstance(note, dict)]
+        before = self._noted.get(event.choice, 0)
+        self._noted[event.choice] = before + len(notes)
+        numbered = [{**note, "index": place} for place, note in enumerate(notes, before)]
         return self._delta(event.choice, b'"annotations":' + _encode(numbered)) if numbered else b""
 
     def _finish(self, event: Finished) -> bytes:
@@ -205,8 +232,18 @@ class Writer:
         self._usage = event.usage
         return b""
 
-    def _failed(self, event: Failed) -> bytes:
-        """Says nothing by itself: what the client is told of it comes through `error`."""
+    def _block(self, event: BlockDone) -> bytes:
+        """A vendor's own block is not the client's, but for what it cites."""
+        found = citations(event.block.opaque)
+        if not found:
+            return b""
+        before = self._cited.get(event.choice, 0)
+        self._cited[event.choice] = before + len(found)
+        numbered = [{"index": place, **citation} for place, citation in enumerate(found, before)]
+        return self._delta(event.choice, b'"extra_content":' + _encode({"anthropic": {"citations": numbered}}))
+
+    def _unsaid(self, event: Paused | Failed) -> bytes:
+        """Nothing of the client's: a pause is waited through, and a failure is told through `error`."""
         return b""
 
     def _ended(self, event: Ended) -> bytes:

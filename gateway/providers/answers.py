@@ -7,6 +7,7 @@ Rule 2: a text leaves only through `redact`: it may name the client's mistake, n
 from __future__ import annotations
 
 import re
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -42,8 +43,8 @@ _RESETS = (
 def retry_after_s(headers: dict[str, str]) -> float | None:
     """Seconds to wait as the vendor says, 0 to MAX_WAIT_S, or None when it does not.
 
-    Header names are lower-case. Order: retry-after-ms, retry-after in seconds, x-ratelimit-reset-*. A date in retry-after
-    needs a clock and is not read.
+    Header names are lower-case. Order: retry-after-ms, retry-after in seconds or as a date, x-ratelimit-reset-*. A date is
+    measured against the vendor's own clock, the `date` header beside it.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -51,7 +52,43 @@ def retry_after_s(headers: dict[str, str]) -> float | None:
     seconds = _number(headers.get("retry-after"))
     if seconds is not None:
         return min(seconds, MAX_WAIT_S)
-    return _reset_s(headers)
+    until = _until_s(headers.get("retry-after"), headers.get("date"))
+    return min(until, MAX_WAIT_S) if until is not None else _reset_s(headers)
+
+
+def _until_s(date: str | None, now: str | None) -> float | None:
+    """Seconds from one HTTP date to another, at least 0; None when one of them is none."""
+    if not date or not now:
+        return None
+    try:
+        return max(0.0, (parsedate_to_datetime(date[:64]) - parsedate_to_datetime(now[:64])).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def rpc_details(error: dict[str, Any]) -> list[dict[str, Any]]:
+    """The google.rpc details of an error object, which Google's compatible endpoint sends too; [] when there are none."""
+    details = error.get("details")
+    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+
+
+def rpc_reasons(details: list[dict[str, Any]]) -> set[str]:
+    """The reasons of google.rpc.ErrorInfo, for example API_KEY_INVALID."""
+    return {reason for detail in details if isinstance(reason := detail.get("reason"), str)}
+
+
+def spent_for_the_day(details: list[dict[str, Any]]) -> bool:
+    """Whether a quota by the day is used up (google.rpc.QuotaFailure); one by the minute comes back by itself."""
+    violations = [found for detail in details if isinstance(found := detail.get("violations"), list)]
+    quotas = [violation.get("quotaId") for found in violations for violation in found if isinstance(violation, dict)]
+    return any("PerDay" in quota for quota in quotas if isinstance(quota, str))
+
+
+def rpc_retry_s(details: list[dict[str, Any]]) -> float | None:
+    """The delay of google.rpc.RetryInfo ("34.07s"), at most MAX_WAIT_S; None when there is none."""
+    delays = [delay for detail in details if isinstance(delay := detail.get("retryDelay"), str)]
+    found = duration_s(delays[0]) if delays else None
+    return min(found, MAX_WAIT_S) if found is not None else None
 
 
 def duration_s(text: str) -> float | None:

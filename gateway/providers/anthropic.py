@@ -1,8 +1,9 @@
 """Anthropic's own API: where it is, how it is told who asks, and what its refusals mean.
 
 Sources: platform.claude.com/docs/en/api/errors, anthropic types error_type.py and *_error_details.py.
-Anthropic says what happened in error.type and details.error_code. Two things have neither and are told by their text alone: a
-prompt beyond the context, and an account out of credit, which older endpoints report as a 400.
+Anthropic says what happened in error.type and details.error_code. Four things have neither and are told by their text alone: a
+prompt beyond the context, an account out of credit (a 400 at older endpoints), thoughts that do not belong to this conversation,
+and parameters that newer models refuse. Sources of the last two: the migration guide to 2026-10-21, "Preserved thinking".
 """
 
 from __future__ import annotations
@@ -12,20 +13,32 @@ from typing import Any
 
 from gateway.dialects.anthropic_messages import ANTHROPIC
 from gateway.dialects.anthropic_wire import ERRORS, WireError, read_error
-from gateway.errors import Fault, FaultKind, Next
+from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
 from gateway.providers.answers import redact, retry_after_s
 from gateway.types import Failed, ProviderHalf
 
-CLIENTS = (
-    "bad_request",
-    "context_overflow",
-)  # kinds that are the client's own mistake: it may read what Anthropic said
+CLIENTS = (*CLIENTS_OWN, "context_overflow")  # kinds that are the client's own mistake: it may read what Anthropic said
 
 TOO_LONG = re.compile(r"prompt is too long|input length and `max_tokens` exceed context limit", re.IGNORECASE)
 SPENT = re.compile(r"credit balance is too low|you have reached your specified api usage limits", re.IGNORECASE)
+STALE_THOUGHT = re.compile(
+    r"bound to a different conversation|invalid `?signature`? in `?thinking"
+    r"|thinking`?\s+blocks?\b.{0,120}(?:cannot be modified|must remain|must be passed)"
+    r"|expected `?thinking`? or `?redacted_thinking",
+    re.IGNORECASE | re.DOTALL,
+)
+# A parameter that a model does not take at all, in words; a value that is wrong is the client's own affair.
+FORCED = re.compile(r"tool_choice\b.{0,120}not supported|forc\w+ tool use", re.IGNORECASE | re.DOTALL)
+THINKING = re.compile(r"thinking\.type\b.{0,80}not supported", re.IGNORECASE)
+BOTH = re.compile(r"`?temperature`? and `?top_p`? cannot both", re.IGNORECASE)
+REFUSED = re.compile(
+    r"`?\b(temperature|top_p|top_k|thinking|output_config|service_tier|metadata|speed)\b[.\w]*`?"
+    r"(?:: Extra inputs are not permitted| is deprecated| is not supported)",
+    re.IGNORECASE,
+)
 
 NEXT: dict[FaultKind, Next] = {
-    "bad_request": Next.STOP,
+    **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
     "auth": Next.OTHER,
     "model_missing": Next.OTHER,
@@ -76,7 +89,7 @@ class AnthropicVendor:
     def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
         """Classified by status, error.type and error_code, and by text for the two cases that have nothing else."""
         error = read_error(body) or WireError()
-        kind = _kind(status, error)
+        kind, param = _kind(status, error)
         wait = retry_after_s(headers)
         message = redact(error.message)
         return Fault(
@@ -86,6 +99,7 @@ class AnthropicVendor:
             safe_message=message if kind in CLIENTS else "",
             log_message=f"{error.code or error.type} {message}".strip(),
             code=error.code,
+            param=param,
             retry_after_s=None if kind == "quota_exhausted" else wait,
             body=body if kind in CLIENTS else b"",
         )
@@ -103,23 +117,41 @@ class AnthropicVendor:
         )
 
 
-def _kind(status: int, error: WireError) -> FaultKind:
+def _kind(status: int, error: WireError) -> tuple[FaultKind, str | None]:
+    """The kind, and our name of the parameter that was refused."""
     if error.spent():
-        return "quota_exhausted"
+        return "quota_exhausted", None
     if status in BY_STATUS:
-        return BY_STATUS[status]
+        return BY_STATUS[status], None
     if error.type in ERRORS:
         kind = ERRORS[error.type][0]
-        return _by_text(error.message[:2000]) if kind == "bad_request" else kind
-    if status >= 500:
-        return "server_error"
-    return WITHOUT_TYPE.get(status, "bad_request")
+        return _by_text(error.message[:2000]) if kind == "bad_request" else (kind, None)
+    if status >= 500 or status < 400:
+        return "server_error", None
+    return WITHOUT_TYPE.get(status, "bad_request"), None
 
 
-def _by_text(message: str) -> FaultKind:
+def _by_text(message: str) -> tuple[FaultKind, str | None]:
     if TOO_LONG.search(message):
-        return "context_overflow"
-    return "quota_exhausted" if SPENT.search(message) else "bad_request"
+        return "context_overflow", None
+    if SPENT.search(message):
+        return "quota_exhausted", None
+    if STALE_THOUGHT.search(message):
+        return "replay_mismatch", None
+    param = _refused(message)
+    return ("parameter_refused", param) if param else ("bad_request", None)
+
+
+def _refused(message: str) -> str | None:
+    """Our name of the parameter that a model refuses altogether, None where it is a value that is wrong."""
+    if FORCED.search(message):
+        return "tool_choice"
+    if THINKING.search(message):
+        return "thinking"
+    if BOTH.search(message):
+        return "top_p"
+    found = REFUSED.match(message)
+    return found.group(1).lower() if found else None
 
 
 def _next(kind: FaultKind, status: int, wait_s: float | None) -> Next:

@@ -10,15 +10,36 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.dialects.gemini import GEMINI
-from gateway.errors import Fault, FaultKind, Next
-from gateway.providers.answers import MAX_WAIT_S, duration_s, error_object, redact, retry_after_s, words
+from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
+from gateway.providers.answers import (
+    error_object,
+    redact,
+    retry_after_s,
+    rpc_details,
+    rpc_reasons,
+    rpc_retry_s,
+    spent_for_the_day,
+    words,
+)
 from gateway.types import Failed, ProviderHalf
 
 TOO_LONG = re.compile(r"token count\b.{0,80}\bexceeds|exceeds the maximum number of tokens", re.IGNORECASE)
-CLIENTS = ("bad_request", "context_overflow")  # kinds that are the client's own mistake: it may read what Gemini said
+CLIENTS = (*CLIENTS_OWN, "context_overflow")  # kinds that are the client's own mistake: it may read what Gemini said
+# What newer models refuse has no code of its own. Names of our parameter, by the words of the refusal; the first that fits.
+UNSIGNED = re.compile(r"thought.?signature", re.IGNORECASE)
+REFUSED = (
+    (re.compile(r"presence.?penalty", re.IGNORECASE), "presence_penalty"),
+    (re.compile(r"frequency.?penalty|penalty is not (?:enabled|supported)", re.IGNORECASE), "frequency_penalty"),
+    (
+        re.compile(r"thinking.?(?:level|budget|config)|\bthinking\b.{0,40}not supported", re.IGNORECASE),
+        "reasoning_effort",
+    ),
+    (re.compile(r"multiple candidates|candidate.?count", re.IGNORECASE), "n"),
+    (re.compile(r"logprobs", re.IGNORECASE), "logprobs"),
+)
 
 NEXT: dict[FaultKind, Next] = {
-    "bad_request": Next.STOP,
+    **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
     "auth": Next.OTHER,
     "model_missing": Next.OTHER,
@@ -64,10 +85,13 @@ class GeminiVendor:
         return model.removeprefix("models/").startswith("gemini-")
 
     def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
-        """Classified by status, google.rpc word and details; only an overlong prompt has nothing but its text."""
+        """Classified by status (inside a 200: the one it names), google.rpc word and details. An overlong prompt, a missing
+        signature and what newer models refuse have nothing but their text."""
         error = error_object(body)
-        details = _details(error)
-        kind = _kind(status, error, details)
+        details = rpc_details(error)
+        if 200 <= status < 300:
+            status = _inner_status(error)
+        kind, param = _kind(status, error, details)
         message = redact(words(error.get("message")))
         return Fault(
             kind=kind,
@@ -75,7 +99,8 @@ class GeminiVendor:
             status=status,
             safe_message=message if kind in CLIENTS else "",
             log_message=f"{words(error.get('status'))} {message}".strip(),
-            retry_after_s=None if kind == "quota_exhausted" else _retry_after_s(details, headers),
+            param=param,
+            retry_after_s=None if kind == "quota_exhausted" else _wait_s(details, headers),
             body=body if kind in CLIENTS else b"",
         )
 
@@ -92,34 +117,36 @@ class GeminiVendor:
         )
 
 
-def _kind(status: int, error: dict[str, Any], details: list[dict[str, Any]]) -> FaultKind:
+def _inner_status(error: dict[str, Any]) -> int:
+    """The status that an error inside a 200 names, else that of a server that failed."""
+    code = error.get("code")
+    return code if type(code) is int and 400 <= code <= 599 else 500
+
+
+def _kind(status: int, error: dict[str, Any], details: list[dict[str, Any]]) -> tuple[FaultKind, str | None]:
+    """The kind, and our name of the parameter that was refused."""
     if status == 429:
-        return "quota_exhausted" if _spent_for_the_day(details) else "rate_limited"
+        return ("quota_exhausted" if spent_for_the_day(details) else "rate_limited"), None
     if status in KINDS:
-        return KINDS[status]
+        return KINDS[status], None
     if status >= 500 or status < 400:  # Google's API redirects nobody: something else answered
-        return "server_error"
+        return "server_error", None
     # A bad key is a 400 at Google; so is a region or an account that may not use the model.
-    reasons = {detail.get("reason") for detail in details if isinstance(detail.get("reason"), str)}
-    if "API_KEY_INVALID" in reasons or error.get("status") == "FAILED_PRECONDITION":
-        return "auth"
-    return "context_overflow" if TOO_LONG.search(words(error.get("message"))[:2000]) else "bad_request"
+    if "API_KEY_INVALID" in rpc_reasons(details) or error.get("status") == "FAILED_PRECONDITION":
+        return "auth", None
+    return _by_text(words(error.get("message"))[:2000])
 
 
-def _details(error: dict[str, Any]) -> list[dict[str, Any]]:
-    details = error.get("details")
-    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+def _by_text(message: str) -> tuple[FaultKind, str | None]:
+    if TOO_LONG.search(message):
+        return "context_overflow", None
+    if UNSIGNED.search(message):
+        return "signature_missing", None
+    param = next((name for pattern, name in REFUSED if pattern.search(message)), None)
+    return ("parameter_refused", param) if param else ("bad_request", None)
 
 
-def _spent_for_the_day(details: list[dict[str, Any]]) -> bool:
-    """Whether a quota by the day is used up; one by the minute comes back by itself."""
-    violations = [found for detail in details if isinstance(found := detail.get("violations"), list)]
-    quotas = [violation.get("quotaId") for found in violations for violation in found if isinstance(violation, dict)]
-    return any("PerDay" in quota for quota in quotas if isinstance(quota, str))
-
-
-def _retry_after_s(details: list[dict[str, Any]], headers: dict[str, str]) -> float | None:
-    """RetryInfo's delay ("34.07s"), where there is one; it is more exact than the header."""
-    delays = [detail["retryDelay"] for detail in details if isinstance(detail.get("retryDelay"), str)]
-    found = duration_s(delays[0]) if delays else None
-    return min(found, MAX_WAIT_S) if found is not None else retry_after_s(headers)
+def _wait_s(details: list[dict[str, Any]], headers: dict[str, str]) -> float | None:
+    """RetryInfo's delay, where there is one; it is more exact than the header."""
+    found = rpc_retry_s(details)
+    return found if found is not None else retry_after_s(headers)

@@ -1,7 +1,8 @@
 """OpenAI: how to reach it, and what its failures mean.
 
-Errors are told apart by status and code, never by their text. Sources: the error codes page of the API documentation, and
-openai-python, _exceptions.py.
+Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses, which has no
+code. Google's words are understood too: its compatible endpoint answers with google.rpc errors. Sources: the error codes page of
+the API documentation, openai-python, _exceptions.py; Azure's and Google's error bodies.
 """
 
 from __future__ import annotations
@@ -11,10 +12,20 @@ from typing import Any
 
 from gateway.dialects.openai_chat import OPENAI_CHAT
 from gateway.dialects.openai_embeddings import OPENAI_EMBEDDINGS
-from gateway.dialects.openai_faults import KINDS, kind_of
+from gateway.dialects.openai_faults import KINDS, failed_of, kind_of
 from gateway.dialects.openai_moderations import OPENAI_MODERATIONS
-from gateway.errors import Fault, FaultKind, Next
-from gateway.providers.answers import code_of, error_object, redact, retry_after_s, words
+from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
+from gateway.providers.answers import (
+    code_of,
+    error_object,
+    redact,
+    retry_after_s,
+    rpc_details,
+    rpc_reasons,
+    rpc_retry_s,
+    spent_for_the_day,
+    words,
+)
 from gateway.types import Failed, ProviderHalf
 
 _FAMILY = re.compile(r"(?:gpt-|chatgpt-|text-embedding-|(?:omni|text)-moderation-|o\d)")
@@ -23,8 +34,11 @@ PATHS = {
     OPENAI_EMBEDDINGS.name: "/embeddings",
     OPENAI_MODERATIONS.name: "/moderations",
 }
+_ELSEWHERE = re.compile(r"\b(?:use|in|with) (?:the )?/?v1/responses\b", re.IGNORECASE)
+_REFUSED_CODES = ("unsupported_parameter", "unsupported_value")
+_CLIENTS = (*CLIENTS_OWN, "context_overflow")
 _NEXT: dict[FaultKind, Next] = {
-    "bad_request": Next.STOP,
+    **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
     "auth": Next.OTHER,
     "quota_exhausted": Next.OTHER,
@@ -77,17 +91,20 @@ class OpenAI:
         """What an answer other than 2xx means. The body is kept only where it speaks of the client's own mistake."""
         error = error_object(body)
         kind = _kind(status, error)
-        client_error = kind in ("bad_request", "context_overflow")
+        client_error = kind in _CLIENTS
         message = redact(words(error.get("message")))
+        wait = rpc_retry_s(rpc_details(error))
         return Fault(
             kind=kind,
-            next=_NEXT.get(kind, Next.SAME),
+            next=Next.OTHER
+            if status == 504
+            else _NEXT.get(kind, Next.SAME),  # asking again costs the same wait once more
             status=status,
             safe_message=message if client_error else "",
             log_message=message,
             code=code_of(error),
             param=words(error.get("param"))[:200] or None if client_error else None,
-            retry_after_s=retry_after_s(headers),
+            retry_after_s=wait if wait is not None else retry_after_s(headers),
             body=body if client_error and error else b"",
         )
 
@@ -95,7 +112,7 @@ class OpenAI:
         """What an error inside a stream means. `failed.kind` was found by the dialect, from the same codes."""
         kind: FaultKind = failed.kind if failed.kind in _STREAM_KINDS else "error_event"
         message = redact(failed.message)
-        safe = message if kind in ("bad_request", "context_overflow") else ""
+        safe = message if kind in _CLIENTS else ""
         return Fault(
             kind=kind, next=_NEXT.get(kind, Next.SAME), status=failed.status, safe_message=safe, log_message=message
         )
@@ -105,9 +122,29 @@ _STREAM_KINDS = frozenset({*KINDS.values(), "error_event", "bad_reply", "truncat
 
 
 def _kind(status: int, error: dict[str, Any]) -> FaultKind:
+    if status < 300:  # an error inside a 200: its own words are all there is
+        kind: Any = failed_of(error).kind
+        return "server_error" if kind == "error_event" else kind
+    if status == 429 and spent_for_the_day(rpc_details(error)):
+        return "quota_exhausted"
     named = kind_of(error)
     if named is not None and named in _BY_CODE.get(status, ()):
         return named
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return "server_error" if status >= 500 or status < 400 else "bad_request"
+    if status >= 500 or status < 400:
+        return "server_error"
+    return _refusal(status, error)
+
+
+def _refusal(status: int, error: dict[str, Any]) -> FaultKind:
+    """A 4xx that speaks of this request: what of it can be mended, and what is nobody's but the operator's."""
+    if not error:
+        return "model_missing" if status == 404 else "bad_request"  # no such path: the base URL is wrong
+    if error.get("status") == "FAILED_PRECONDITION" or "API_KEY_INVALID" in rpc_reasons(rpc_details(error)):
+        return "auth"
+    if _ELSEWHERE.search(words(error.get("message"))[:2000]):
+        return "wrong_endpoint"
+    if error.get("code") in _REFUSED_CODES and words(error.get("param")):
+        return "parameter_refused"
+    return "bad_request"

@@ -27,7 +27,10 @@ def test_every_kind_of_fault_has_its_row():
             "connect reset first_byte_timeout idle_timeout total_timeout server_error overloaded bad_reply empty error_event truncated",
         ),
         ("neutral", "rate_limited quota_exhausted auth gone deadline stopping"),
-        ("healthy", "bad_request context_overflow model_missing"),
+        (
+            "healthy",
+            "bad_request context_overflow model_missing wrong_endpoint replay_mismatch parameter_refused signature_missing",
+        ),
     ],
 )
 def test_the_breaker_hears_of_each_kind_what_it_must(effect, kinds):
@@ -71,6 +74,10 @@ def test_a_credential_rests_as_long_as_the_vendor_asks_within_bounds(kind, asked
         ("model_missing", 404, "model_not_found"),
         ("context_overflow", 400, "context_length_exceeded"),
         ("bad_request", 400, "invalid_request"),
+        ("wrong_endpoint", 400, "invalid_request"),
+        ("replay_mismatch", 400, "invalid_request"),
+        ("parameter_refused", 400, "invalid_request"),
+        ("signature_missing", 400, "invalid_request"),
         ("bad_reply", 502, "upstream_invalid_response"),
         ("empty", 502, "upstream_invalid_response"),
         ("truncated", 502, "upstream_invalid_response"),

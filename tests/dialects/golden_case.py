@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
+from gateway.core.retry import client_error, cooldown_s
 from gateway.errors import UpstreamError
+from gateway.providers import PROVIDERS
 from gateway.types import (
     Abilities,
     BadReply,
@@ -20,6 +23,7 @@ from gateway.types import (
     Failed,
     Notes,
     Opaque,
+    Paused,
     Request,
     StreamReader,
     Target,
@@ -32,7 +36,8 @@ ROOT = Path(__file__).parent.parent / "golden"
 ECHO_ID = "0123456789abcdef01234567"
 CREATED = 1_790_000_000
 PLAIN = b'{"model":"m","max_tokens":1000,"messages":[{"role":"user","content":"hi"}]}'
-OUTPUTS = ("upstream.json", "notes.json", "error.json", "client.json", "client.sse")
+INPUTS = ("request.json", "answer.json", "stream.sse", "failure.http")
+OUTPUTS = ("upstream.json", "notes.json", "error.json", "client.json", "client.sse", "again.json", "fault.json")
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,7 +114,10 @@ class Case:
         if (answer := self.read("answer.json")) is not None:
             made.update(self._answer(answer, request, written))
         if (stream := self.read("stream.sse")) is not None:
-            made["client.sse"] = self.write_stream(self.events(stream, written.undo, []), request).decode()
+            events = self.events(stream, written.undo, [], made)
+            made["client.sse"] = self.write_stream(events, request).decode()
+        if (failure := self.read("failure.http")) is not None:
+            made["fault.json"] = self._failure(failure)
         return made
 
     def echo(self, request: Request) -> Echo:
@@ -125,19 +133,47 @@ class Case:
         )
 
     def _answer(self, answer: bytes, request: Request, written: Written) -> dict[str, str]:
+        made: dict[str, str] = {}
         try:
             reply = self.provider.read_reply(answer, written.undo)
+            if reply.again is not None and (rest := self.read("answer_2.json")) is not None:
+                made["again.json"] = pretty(json.loads(reply.again.body))
+                reply = self.provider.read_reply(rest, reply.again.undo)
         except BadReply as error:
-            return {"error.json": pretty({"raised": "BadReply", "message": str(error)})}
-        return {"client.json": pretty(json.loads(self.client.write_reply(reply, self.echo(request))))}
+            return {"error.json": pretty({"raised": "BadReply", "kind": error.kind, "message": str(error)})}
+        return made | {"client.json": pretty(json.loads(self.client.write_reply(reply, self.echo(request))))}
 
-    def events(self, stream: bytes, undo: Any, cuts: list[int]) -> list[Event]:
-        """What the provider's reader makes of `stream`, handed over in the pieces between `cuts`."""
+    def events(self, stream: bytes, undo: Any, cuts: list[int], made: dict[str, str] | None = None) -> list[Event]:
+        """What the provider's reader makes of `stream`, handed over in the pieces between `cuts`; and of its continuation."""
+        events = self._read(stream, undo, cuts)
+        if isinstance(events[-1], Paused) and (rest := self.read("stream_2.sse")) is not None:
+            again = events.pop().again
+            if made is not None:
+                made.setdefault("again.json", pretty(json.loads(again.body)))
+            events += self._read(rest, again.undo, [cut for cut in cuts if cut < len(rest)])
+        return events
+
+    def _read(self, stream: bytes, undo: Any, cuts: list[int]) -> list[Event]:
         reader: StreamReader = self.provider.reader(undo)
         events: list[Event] = []
         for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
             events += reader.feed(stream[start:end])
         return events + reader.eof()
+
+    def _failure(self, failure: bytes) -> str:
+        """An error answer, as the provider's vendor understands it and as a client sees it when nobody else is left."""
+        head, _, body = failure.partition(b"\n\n")
+        status, *lines = head.decode().splitlines()
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        spoken = self.provider.name
+        vendor = next(v for v in PROVIDERS.values() if (half := v.half(spoken)) is not None and half.name == spoken)
+        fault = vendor.fault(int(status.split()[1]), headers, body.strip())
+        known = {name: value for name, value in structs.asdict(fault).items() if value and name != "body"}
+        error = client_error([fault], model=self.settings.model)
+        error.request_id = "req_golden"
+        seen = {"status": error.status, "retry_after_s": error.retry_after_s, "should_retry": error.should_retry}
+        client = {**seen, "body": json.loads(self.client.write_error(error))}
+        return pretty({"fault": {**known, "next": fault.next.value}, "cooldown_s": cooldown_s(fault), "client": client})
 
     def write_stream(self, events: list[Event], request: Request, one_by_one: bool = False) -> bytes:
         """The client's bytes; a broken stream ends with the error frame that the pipeline would ask for."""
@@ -160,6 +196,5 @@ def _notes(written: Written, notes: Notes) -> dict[str, str]:
 
 
 def cases() -> list[Path]:
-    """Every folder under tests/golden/<dialect>/ that holds a request, an answer or a stream."""
-    inputs = ("request.json", "answer.json", "stream.sse")
-    return sorted({path.parent for name in inputs for path in ROOT.glob(f"*/*/{name}")})
+    """Every folder under tests/golden/<dialect>/ that holds a request, an answer, a stream or a failure."""
+    return sorted({path.parent for name in INPUTS for path in ROOT.glob(f"*/*/{name}")})

@@ -160,8 +160,13 @@ def test_a_longer_conversation_begins_with_the_same_bytes(body: dict[str, Any], 
     key = "contents" if provider == "gemini" else "messages"
     shorter = {**body, "messages": body["messages"][:1]}
 
-    whole, part = written(body, provider)[key], written(shorter, provider)[key]
+    # Of more than four cache marks the last ones stay, so that these do depend on what follows.
+    whole, part = (_turns(written(one, provider)[key]) for one in (body, shorter))
     assert whole[: len(part)] == part
+
+
+def _turns(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: _unmarked(value) for name, value in message.items()} for message in messages]
 
 
 # ---------------------------------------------------------------- answers of every provider

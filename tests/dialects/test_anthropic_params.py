@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anthropic_models import SONNET, WEATHER, ask, body_of, call, result, say, target, thought, write
 
-from gateway.types import Notes, Unsupported
+from gateway.types import Notes, Tool, Unsupported
 
 NEW, OLD = "claude-opus-5-5", "claude-haiku-4-5"
 
@@ -215,11 +215,40 @@ def test_manual_thinking_cannot_go_on_in_a_tool_loop_without_its_thought() -> No
         ({"top_logprobs": 3}, "logprobs"),
         ({"extra": {"modalities": ["text", "audio"]}}, "modalities"),
         ({"extra": {"audio": {"voice": "alloy"}}}, "audio"),
-        ({"extra": {"web_search_options": {}}}, "web_search_options"),
+        ({"extra": {"web_search_options": 5}}, "web_search_options"),
+        ({"extra": {"web_search_options": {}}, "tools": [Tool("web_search")]}, "web_search_options"),
     ],
 )
 def test_what_the_result_depends_on_is_refused(fields: Any, param: str) -> None:
     assert refused(**fields).param == param
+
+
+@pytest.mark.parametrize(
+    ("options", "tool"),
+    [
+        ({}, {}),
+        ({"search_context_size": "high"}, {"max_uses": 10}),
+        ({"search_context_size": "vast", "user_location": None}, {}),
+        (
+            {"user_location": {"type": "approximate", "approximate": {"country": "CH", "city": "Bern", "region": 5}}},
+            {"user_location": {"type": "approximate", "city": "Bern", "country": "CH"}},
+        ),
+        ({"user_location": {"approximate": []}}, {}),
+    ],
+)
+def test_a_web_search_is_anthropics_own_tool(options: Any, tool: Any) -> None:
+    body, written, notes = write(ask(extra={"web_search_options": options}))
+
+    assert body["tools"] == [{"type": "web_search_20260318", "name": "web_search", **tool}]
+    assert (notes.warnings, notes.dropped) == (["web_search_emulated"], [])
+    assert written.undo.sent is not None, "a search may pause"
+
+
+def test_a_search_that_the_client_asked_for_itself_is_not_doubled() -> None:
+    native = {"type": "web_search_20250305", "name": "web_search"}
+
+    body = body_of(ask(tools=[Tool("web_search", native=native)], extra={"web_search_options": {}}))
+    assert body["tools"] == [native]
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,9 @@ def test_a_free_form_tool_is_a_function_of_one_text() -> None:
 
 
 def test_nothing_is_undone_where_nothing_was_changed() -> None:
-    assert written(ask(tools=[WEATHER])).undo is None
+    undo = written(ask(tools=[WEATHER])).undo
+
+    assert (undo.names, undo.custom, undo.wrapped) == ({}, frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ To add one, make a folder tests/golden/<provider dialect>/<what it shows>/ with 
                                                           notes.json     headers, dropped parameters, warnings (when any)
     answer.json    what the provider answers           -> client.json    what the client gets
     stream.sse     what the provider streams           -> client.sse     what the client gets
+    answer_2.json, stream_2.sse   the rest of an answer that the provider broke off
+                                                       -> again.json     the request that asks for it
+    failure.http   status line, headers, body          -> fault.json     what it means, and what a client sees of it
     case.json      who they are; all of it optional:
                    {"client": "openai_chat", "provider": <the folder above>, "model": <upstream's name>, "abilities": {…},
                     "translation": {…}, "strict": false, "expose_reasoning": true, "about": "why this case exists"}

@@ -43,7 +43,7 @@ def body(
         (500, body(kind="server_error"), "server_error", Next.SAME),
         (502, b"<html><h1>502 Bad Gateway</h1>nginx at 10.0.0.7</html>", "server_error", Next.SAME),
         (503, body(), "overloaded", Next.SAME),
-        (504, b"", "server_error", Next.SAME),
+        (504, b"", "server_error", Next.OTHER),
         (520, b"", "server_error", Next.SAME),
         (302, b"", "server_error", Next.SAME),
     ],
