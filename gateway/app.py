@@ -7,6 +7,8 @@ load_routes  a configuration to routing tables
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,15 +23,18 @@ from aiohttp import web
 from gateway import __version__, telemetry
 from gateway.alerting import Webhooks
 from gateway.core.catalogue import Catalogue, catalogue_from
+from gateway.core.envelope import Sealer
 from gateway.core.ledger_commands import Orphan
 from gateway.core.ledger_views import Alert, Refused
 from gateway.core.pricing import PriceBook, prices_from
 from gateway.core.routing import Router, Served
+from gateway.core.stash import Stash
 from gateway.deployment import Deployment
 from gateway.logs import LogWriter
 from gateway.pipeline import Pipeline
 from gateway.providers import PROVIDERS
 from gateway.recorder import Recorder
+from gateway.replay import Replay
 from gateway.routes import Routes
 from gateway.settings import Config, Quota
 from gateway.stores.keeper import Keeper, KeeperEvent
@@ -89,6 +94,18 @@ def load_routes(config: Config, catalogue: Catalogue) -> Routes:
     return Routes(router, deployments, config.tenants, config.fallback, config.translation, catalogue)
 
 
+def sealer_of(config: Config) -> Sealer:
+    """Seals what vendors give clients to carry, with secrets that all processes of this configuration share.
+
+    They are those that sign tokens; where tokens are signed elsewhere, the providers' credentials.
+    """
+    signing = [key.secret.reveal().encode() for key in config.auth.jwt if key.secret is not None]
+    sections = config.providers.values()
+    keys = sorted(key.reveal() for p in sections for key in (*p.api_keys, *((p.api_key,) if p.api_key else ())))
+    others = [hashlib.sha256("\n".join(keys).encode()).digest()] if keys else []
+    return Sealer(*signing, *others) if signing or others else Sealer(secrets.token_bytes(32))
+
+
 class Limits:
     """Which quota a scope has: what the keeper asks. Unlisted tenants have that of `default`."""
 
@@ -124,7 +141,13 @@ class Gateway:
         self.store_lost = False
         self.keeper = Keeper(open_store(config.store.url), Limits(config), config.alerts, on_event=self._heard)
         self.upstream = Upstream(Tuning(), environ=environ)
-        self.pipeline = Pipeline(load_routes(config, self._catalogue), self.upstream, self.keeper, recorder)
+        self.pipeline = Pipeline(
+            load_routes(config, self._catalogue),
+            self.upstream,
+            self.keeper,
+            recorder,
+            Replay(sealer_of(config), Stash(), time.monotonic),
+        )
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
         self.authenticator = Authenticator(config.auth, self._jwks)
@@ -244,6 +267,7 @@ class Gateway:
         self.keeper.set_alerts(config.alerts)
         self.webhooks.settings = config.alerts
         self.pipeline.routes = routes
+        self.pipeline.replay.sealer = sealer_of(config)
         self.log.change(config.log.level, text=config.log.format == "text")
         fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
         if fixed:

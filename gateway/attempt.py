@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from gateway.call import LEFT, Outlet, Result, Trail
 from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
-from gateway.types import BadReply, EmbeddingReply, Passthrough, ProviderHalf, Reply, Vendor
+from gateway.types import BadReply, Continue, EmbeddingReply, Part, Passthrough, ProviderHalf, Reply, Vendor
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -47,6 +47,7 @@ class Attempt:
     ended = False
     status = 0
     transfer: Transfer | None = None
+    resend: Callable[[Continue], Transfer] | None = None  # whoever sent the request writes the next one of its answer
     _headers: Mapping[str, str] = EMPTY
     _size = 0
 
@@ -57,6 +58,17 @@ class Attempt:
         self._trail = trail
         self._clock = clock
         self._body: list[bytes] = []
+
+    def go_on(self, again: Continue) -> None:
+        """The vendor broke its answer off and is to be asked for the rest: `resend` writes the next request.
+
+        Its answer is heard by this same attempt, which is one attempt for the breaker and the quotas.
+        """
+        assert self.resend is not None
+        if self.transfer is not None:
+            self.transfer.cancel()
+        self._body, self._size, self.status = [], 0, 0
+        self.transfer = self.resend(again)
 
     def belongs_to(self, outlet: Outlet, trail: Trail) -> None:
         """Whom to give the answer, and where its figures go, for an attempt that was made without."""
@@ -164,6 +176,8 @@ class Attempt:
 class WholeAnswer(Attempt):
     """A call without streaming, relayed (same dialect) or translated."""
 
+    _again: Continue | None = None
+
     def __init__(
         self,
         vendor: Vendor,
@@ -188,6 +202,12 @@ class WholeAnswer(Attempt):
         else:
             self._outlet.raw_answer(self._trail, self._answer)
 
+    @property
+    def parts(self) -> list[Part]:
+        """Of the first choice of a translated answer."""
+        choices = getattr(self._reply, "choices", None)
+        return choices[0].parts if choices else []
+
     def _conclude(self, fault: Fault | None) -> None:
         if fault is not None and fault.kind in LEFT and self.status == 200:
             self.report.output_bytes = self._size  # the vendor had written it all when the first byte came
@@ -198,6 +218,11 @@ class WholeAnswer(Attempt):
             empty = self._relay(body) if self._passthrough is not None else self._translate(body)
         except BadReply as bad:
             self._finish(error_inside(self._vendor, self.status, body) or bad_reply(str(bad), bad.kind))
+            return
+        again, self._again = self._again, None
+        if again is not None:
+            self._undo = again.undo
+            self.go_on(again)
             return
         self._finish(Fault(kind="empty", next=Next.SAME, status=self.status) if empty else None)
 
@@ -211,6 +236,7 @@ class WholeAnswer(Attempt):
 
     def _translate(self, body: bytes) -> bool:
         reply = self._dialect.read_reply(body, self._undo)
+        self._again = getattr(reply, "again", None) if self.resend is not None else None
         self.report.usage = reply.usage
         self.report.output_bytes = len(body)
         self._reply = reply

@@ -66,6 +66,7 @@ class Call(Struct):
     session: str = ""  # sticks a conversation to one provider
     preferred: str = ""  # the provider that the client prefers
     parsed: Any = None
+    replayed: bool = False  # `parsed` has what its client gave back sealed, or lost (replay.py)
 
     def __post_init__(self) -> None:
         terms, peek = self.terms, self.peek

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import structs
+
 from gateway.attempt import Attempt, WholeAnswer
 from gateway.bill import Bill
 from gateway.call import Call, Outlet, Result, Step
 from gateway.core import retry
+from gateway.core.repair import learned, repaired
 from gateway.core.verdict import Skip, interrupted, nobody_left
-from gateway.errors import Fault, GatewayError, Next
+from gateway.errors import CLIENTS_OWN, Fault, GatewayError, Next
 from gateway.recorder import Recorder
+from gateway.replay import Replay
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
-from gateway.types import Notes
+from gateway.types import Notes, Request
 
 
 class Outcome(Bill):
@@ -29,8 +33,11 @@ class Outcome(Bill):
         "_credential",
         "_faults",
         "_left",
+        "_mended",
+        "_mending",
         "_outlet",
         "_overflowed",
+        "_replay",
         "_routes",
         "_skips",
         "_ticket",
@@ -40,6 +47,7 @@ class Outcome(Bill):
         self,
         keeper: Keeper,
         recorder: Recorder,
+        replay: Replay,
         clock: Callable[[], float],
         routes: Routes,
         call: Call,
@@ -47,6 +55,7 @@ class Outcome(Bill):
     ) -> None:
         super().__init__(keeper, recorder, call)
         self._clock = clock
+        self._replay = replay
         self._outlet = outlet
         self._routes = routes
         self._admitted = False
@@ -55,6 +64,8 @@ class Outcome(Bill):
         self._left: tuple[str, str] | None = None  # the provider that was passed over last, and why
         self._overflowed: int | None = None  # the context, in tokens, that the request did not fit into
         self._ticket = self._credential = 0
+        self._mending: Choice | None = None  # the candidate to try once more, with another request
+        self._mended = False
 
     def _ended_by(self, fault: Fault) -> GatewayError:
         return nobody_left([fault], [], self._call.peek.model, self._trail.public())
@@ -93,12 +104,29 @@ class Outcome(Bill):
         self._faults.append(fault)
         if fault.kind == "context_overflow":
             self._overflowed = choice.abilities.context or 0
-        if fault.next is Next.STOP:
+        self._mending = self._mend(choice, fault)
+        if fault.next is Next.STOP and self._mending is None:
             raise self._ended_by(fault)
         trail.provider = trail.model = ""
         self._drop(deployment)
         self._left = (deployment.name, fault.kind)
         return fault
+
+    def _mend(self, choice: Choice, fault: Fault) -> Choice | None:
+        """The candidate once more, when it refused what our own translation made of the request; once a call."""
+        translated = choice.passthrough is None and isinstance(self._call.parsed, Request)
+        strict = self._call.terms.strict and fault.kind == "parameter_refused"
+        if self._mended or not translated or strict or fault.kind not in CLIENTS_OWN:
+            return None
+        abilities = learned(choice.abilities, fault)
+        # With what was learnt these two are written otherwise; nothing is left out.
+        emulated = abilities != choice.abilities and fault.param in ("tool_choice", "max_tokens")
+        request = self._call.parsed if emulated else repaired(self._call.parsed, fault)
+        if request is None:
+            return None
+        self._mended = True
+        self._recorder.mended(choice.deployment.name, fault.kind)
+        return structs.replace(choice, abilities=abilities, mended=request)
 
     def _succeed(self, choice: Choice, sink: Attempt, result: Result) -> None:
         trail = self._trail
@@ -107,6 +135,7 @@ class Outcome(Bill):
         if self._call.session:
             self._routes.remember(self._call, choice)
         if isinstance(sink, WholeAnswer):
+            self._replay.remember(self._call, sink.parts)
             sink.deliver()
         else:
             self._outlet.end()

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.attempt import Attempt, WholeAnswer
 from gateway.call import Call, Outlet, Trail
+from gateway.replay import Replay
 from gateway.routes import Choice
 from gateway.streaming import RelayedStream, TranslatedStream
 from gateway.types import Change, Notes, Passthrough, Request, Target, Translation, Written
@@ -19,7 +20,13 @@ from gateway.upstream.request import header_lines
 
 
 def prepare(
-    call: Call, choice: Choice, translation: Translation, outlet: Outlet, trail: Trail, clock: Callable[[], float]
+    call: Call,
+    choice: Choice,
+    translation: Translation,
+    replay: Replay,
+    outlet: Outlet,
+    trail: Trail,
+    clock: Callable[[], float],
 ) -> tuple[bytes, bytes, Attempt]:
     """The body, the header lines of this very call, and the attempt. Raises Unsupported or BadRequest."""
     terms = call.terms
@@ -28,7 +35,7 @@ def prepare(
         body, sink = _relayed(call, choice, choice.passthrough, outlet, trail, clock)
         extra = terms.headers
     else:
-        written, sink = _translated(call, choice, translation, outlet, trail, clock)
+        written, sink = _translated(call, choice, translation, replay, outlet, trail, clock)
         body, extra = written.body, tuple(written.headers)
     if terms.traceparent:
         extra = (*extra, ("traceparent", terms.traceparent))
@@ -63,24 +70,34 @@ def _relayed(
 
 
 def _translated(
-    call: Call, choice: Choice, translation: Translation, outlet: Outlet, trail: Trail, clock: Callable[[], float]
+    call: Call,
+    choice: Choice,
+    translation: Translation,
+    replay: Replay,
+    outlet: Outlet,
+    trail: Trail,
+    clock: Callable[[], float],
 ) -> tuple[Written, Attempt]:
     trail.notes = notes = Notes(strict=call.terms.strict)
-    written = write(call, choice, translation, notes, trail.clamped)
+    written = write(call, choice, translation, replay, notes, trail.clamped)
     vendor = choice.deployment.vendor
     if call.peek.stream:
         idle_s = choice.deployment.settings.timeouts.idle_s
-        return written, TranslatedStream(vendor, outlet, trail, clock, idle_s, choice.dialect.reader(written.undo))
+        return written, TranslatedStream(
+            vendor, outlet, trail, clock, idle_s, choice.dialect, written.undo, replay.watch(call)
+        )
     return written, WholeAnswer(vendor, outlet, trail, clock, choice.dialect, None, written.undo)
 
 
-def write(call: Call, choice: Choice, translation: Translation, notes: Notes, cap: int | None = None) -> Written:
+def write(
+    call: Call, choice: Choice, translation: Translation, replay: Replay, notes: Notes, cap: int | None = None
+) -> Written:
     """The whole request in the words of another dialect, with `cap` for its output when the client gave none."""
-    if isinstance(call.request(), Request):
-        notes.take_over(call.request())
-    request = _with_defaults(call.request(), cap, call.terms.settings.default_temperature)
-    target = Target(choice.model, choice.abilities, translation)
-    return choice.dialect.write_request(request, target, notes)
+    request = replay.request(call) if choice.mended is None else choice.mended
+    if isinstance(request, Request):
+        notes.take_over(request)
+    request = _with_defaults(request, cap, call.terms.settings.default_temperature)
+    return choice.dialect.write_request(request, Target(choice.model, choice.abilities, translation), notes)
 
 
 def _with_defaults(request: Any, cap: int | None, temperature: float | None) -> Any:

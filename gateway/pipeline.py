@@ -34,12 +34,14 @@ from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, Inva
 from gateway.outcome import Outcome
 from gateway.outgoing import prepare
 from gateway.recorder import Recorder
+from gateway.replay import Replay
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
 from gateway.streaming import Stream
-from gateway.types import BadRequest, Notes, Unsupported
+from gateway.types import BadRequest, Continue, Notes, Unsupported
 from gateway.upstream.client import Upstream
-from gateway.upstream.request import UpstreamRequest
+from gateway.upstream.request import UpstreamRequest, header_lines
+from gateway.upstream.transfer import Transfer
 
 DEADLINE = Fault(kind="deadline", next=Next.STOP)
 STOPPING = Fault(kind="stopping", next=Next.STOP, safe_message="The gateway is shutting down.", retry_after_s=1.0)
@@ -55,6 +57,7 @@ class Pipeline:
         upstream: Upstream,
         keeper: Keeper,
         recorder: Recorder,
+        replay: Replay,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -62,10 +65,17 @@ class Pipeline:
         self.upstream = upstream
         self.keeper = keeper
         self.recorder = recorder
+        self.replay = replay
         self.clock = clock
         self.wall = wall
         self.live: set[Attempt] = set()
         self.stopped = False
+
+    def resend(self, sink: Attempt, deployment: Deployment, head: bytes, again: Continue) -> Transfer:
+        """Ask for the rest of an answer that its vendor broke off: same place, same credential."""
+        lines = header_lines(again.headers)
+        request = UpstreamRequest(deployment.origin, head + lines, again.body, deployment.settings.timeouts)
+        return self.upstream.send(request, sink)
 
     def stop_all(self) -> None:
         """The drain is over: end what still runs with an error the client can see, and begin nothing more."""
@@ -96,7 +106,9 @@ class Run(Outcome):
     __slots__ = ("_p", "_timer")
 
     def __init__(self, pipeline: Pipeline, call: Call, outlet: Outlet) -> None:
-        super().__init__(pipeline.keeper, pipeline.recorder, pipeline.clock, pipeline.routes, call, outlet)
+        super().__init__(
+            pipeline.keeper, pipeline.recorder, pipeline.replay, pipeline.clock, pipeline.routes, call, outlet
+        )
         self._p = pipeline
         self._timer: asyncio.TimerHandle | None = None  # of the client's own deadline
 
@@ -144,6 +156,9 @@ class Run(Outcome):
                 fault = await self._try(choice)
             while fault is not None and self._has_other_key(choice, fault) and trail.attempts < limit:
                 fault = await self._try(choice)
+            if self._mending is not None:
+                mending, self._mending = self._mending, None
+                fault = await self._try(mending)
             if trail.outcome:
                 return
             pause_s = retry.pause_s(fault, random.random()) if fault is not None and fallback.enabled else None
@@ -270,7 +285,7 @@ class Run(Outcome):
         if trail.steps:
             self._cap(choice)
         try:
-            body, extra, sink = prepare(call, choice, self._routes.translation, self._outlet, trail, p.clock)
+            body, extra, sink = prepare(call, choice, self._routes.translation, p.replay, self._outlet, trail, p.clock)
         except Unsupported as unsupported:
             if not self._faults and not self._skips:
                 code, param = unsupported.code, unsupported.param
@@ -298,6 +313,7 @@ class Run(Outcome):
             deployment.origin, head + extra if extra else head, body, deployment.settings.timeouts
         )
         p.live.add(sink)
+        sink.resend = partial(p.resend, sink, deployment, head)
         sink.transfer = p.upstream.send(request, sink)
         self._outlet.on_gone(sink.client_left)
         if call.terms.timeout_s is not None:

@@ -191,6 +191,10 @@ class Recorder:
     def fallback(self, left: str, reason: str, to: str) -> None:
         self.registry.count("gateway_fallbacks_total", left, to, reason)
 
+    def mended(self, provider: str, kind: str) -> None:
+        """A vendor refused what our translation made of a request, and is asked once more with another one."""
+        self.registry.count("gateway_translation_repairs_total", provider, kind)
+
     def breaker_opened(self, provider: str, fault: Fault) -> None:
         self.log.event("warning", "breaker_opened", provider=provider, kind=fault.kind)
 

@@ -7,6 +7,7 @@ runs (breakers, cool-downs, quotas) is not part of it and is looked at by the pi
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 from msgspec import Struct
 
@@ -35,6 +36,7 @@ class Choice(Struct, frozen=True):
     abilities: Abilities
     dialect: ProviderHalf
     passthrough: Passthrough | None
+    mended: Any = None  # the request to send instead, after the vendor refused what our translation made of it
 
     @property
     def alias(self) -> bool:

@@ -14,7 +14,20 @@ from gateway.attempt import MAX_ANSWER_BYTES, Attempt, bad_reply, error_inside, 
 from gateway.call import Outlet, Trail
 from gateway.core.sse import LineTooLong
 from gateway.errors import Fault, Next
-from gateway.types import BadReply, Ended, Event, Failed, Finished, Passthrough, StreamReader, UsageSeen, Vendor
+from gateway.replay import Watching
+from gateway.types import (
+    BadReply,
+    Continue,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Passthrough,
+    Paused,
+    ProviderHalf,
+    UsageSeen,
+    Vendor,
+)
 from gateway.upstream.faults import fault as transport_fault
 
 _SILENT = frozenset(b":\r\n")  # how a piece begins that may hold nothing but comments and empty lines
@@ -104,7 +117,16 @@ class Stream(Attempt):
         self._trail.first_content_at = self._clock()
         if self.on_commit is not None:
             self.on_commit()
-        self._outlet.begin(self._trail, self.transfer)
+        self._outlet.begin(self._trail, self)
+
+    def pause(self) -> None:
+        """The client is slow: whichever transfer brings the answer now is to wait."""
+        if self.transfer is not None:
+            self.transfer.pause()
+
+    def resume(self) -> None:
+        if self.transfer is not None:
+            self.transfer.resume()
 
     def _over(self) -> None:
         """The vendor said its end. The transfer goes on to its own, so that its connection can be used again."""
@@ -176,10 +198,14 @@ class TranslatedStream(Stream):
         trail: Trail,
         clock: Callable[[], float],
         idle_s: float,
-        reader: StreamReader,
+        dialect: ProviderHalf,
+        undo: object,
+        watching: Watching | None,
     ) -> None:
         super().__init__(vendor, outlet, trail, clock, idle_s)
-        self._reader = reader
+        self._dialect = dialect
+        self._reader = dialect.reader(undo)
+        self._watching = watching
         self._held: list[Event] = []
 
     def _chunk(self, data: bytes) -> None:
@@ -193,6 +219,7 @@ class TranslatedStream(Stream):
 
     def _take(self, events: list[Event]) -> None:
         content = over = False
+        again: Continue | None = None
         for at, event in enumerate(events):
             kind = type(event)
             if event.content:
@@ -206,13 +233,22 @@ class TranslatedStream(Stream):
                 return
             elif kind is Ended:
                 over = True
+            elif kind is Paused:
+                again = event.again  # type: ignore[union-attr]
             elif kind is Finished and event.reason in ("length", "content_filter"):  # type: ignore[union-attr]
                 content = True  # an empty answer that says why it is empty is an answer
         self._give(events, content)
-        if over:
+        if again is not None and self.resend is not None and not self.ended:
+            self._reader = self._dialect.reader(again.undo)
+            self.go_on(again)
+        elif over:
+            if self._watching is not None:
+                self._watching.ended()
             self._over()
 
     def _give(self, events: list[Event], content: bool) -> None:
+        if self._watching is not None:
+            self._watching.see(events)
         if self.committed:
             self._outlet.events(events)
         elif content:

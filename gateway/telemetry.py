@@ -74,6 +74,11 @@ METRICS: dict[str, Metric] = {
     "gateway_suspect_usage_total": Metric(
         "counter", "Answers whose usage was missing or absurd and was replaced by a bound.", ("provider",)
     ),
+    "gateway_translation_repairs_total": Metric(
+        "counter",
+        "Requests sent once more because a provider refused what our translation made of them.",
+        ("provider", "kind"),
+    ),
     "gateway_translation_dropped_total": Metric(
         "counter", "Parameters left out because the provider does not take them.", ("provider",)
     ),

@@ -12,6 +12,7 @@ Rule 2: the express decides nothing. It asks the same ledger, limits and breaker
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from gateway.attempt import WholeAnswer, nothing_in
@@ -22,7 +23,7 @@ from gateway.core.wallet import Hold
 from gateway.errors import Fault
 from gateway.outgoing import write
 from gateway.pipeline import Begun, Pipeline
-from gateway.types import BadReply, BadRequest, Notes, Peek, Unsupported, Usage
+from gateway.types import BadReply, BadRequest, Notes, Peek, Reply, Unsupported, Usage
 from gateway.upstream.request import UpstreamRequest, header_lines
 from gateway.web.context import Ids
 from gateway.web.exchange import Exchange, OwnedExchange
@@ -108,9 +109,11 @@ class TranslatedFlight(Flight):
 
     def _read(self, body: bytes) -> tuple[bytes, Usage | None]:
         reply = self._dialect.read_reply(body, self._undo)
-        if nothing_in(reply):
+        if nothing_in(reply) or getattr(reply, "again", None) is not None:
             return body, None
         call, outlet = self.call_
+        if isinstance(reply, Reply):
+            self._express.remember(call, reply)
         return call.terms.dialect.write_reply(reply, outlet.echo(self.road.choice.model)), reply.usage
 
     def call(self) -> tuple[Call, HttpOutlet]:
@@ -139,6 +142,7 @@ class Express:
         self._headers = headers
         self._recorder = pipeline.recorder
         self._keeper = pipeline.keeper
+        self._replay = pipeline.replay
         self._in_flight = pipeline.recorder.in_flight
         self._max_in_flight = max_in_flight
         self._run_on = run_on
@@ -198,7 +202,7 @@ class Express:
         call = self.call_of(exchange, kept, body, peek, number, at, received_at)
         notes = Notes(strict=kept.terms.strict)
         try:
-            written = write(call[0], road.choice, kept.routes.translation, notes)
+            written = write(call[0], road.choice, kept.routes.translation, self._replay, notes)
         except (BadRequest, Unsupported):
             return None
         if notes.dropped or notes.warnings:
@@ -223,6 +227,8 @@ class Express:
         deployment.budget.note_call(flight.began)
         pipeline.live.add(flight)
         request = UpstreamRequest(deployment.origin, head, body, deployment.settings.timeouts)
+        if flight.notes is not None:  # only a translated answer can be broken off by its vendor and go on
+            flight.resend = partial(pipeline.resend, flight, deployment, head)
         flight.transfer = pipeline.upstream.send(request, flight)
         flight.exchange.on_closed(flight.client_left)
 
@@ -259,6 +265,9 @@ class Express:
             raise
         exchange.done()
 
+    def remember(self, call: Call, reply: Reply) -> None:
+        self._replay.remember(call, reply.choices[0].parts if reply.choices else [])
+
     def hand_over(self, flight: Flight) -> None:
         """Not plain after all: the pipeline goes on from the attempt's end."""
         self._pipeline.live.discard(flight)
@@ -281,4 +290,4 @@ class Express:
         """The call as the long way knows it, and where its answer goes."""
         serial = self._ids.serial_of(number)
         call = Call(kept.terms.given_id or f"req_{serial}", serial, kept.terms, body, peek, at, received_at)
-        return call, kept.outlet(exchange, call, self._headers, self._streams, kept.routes.translation)
+        return call, kept.outlet(exchange, call, self._headers, self._streams, kept.routes.translation, self._replay)

@@ -173,7 +173,7 @@ class Handlers:
         body = exchange.ready if exchange.ready is not None else await self._body(exchange)
         peek = terms.dialect.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
-        outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation)
+        outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation, self.pipeline.replay)
         self.in_flight.value += 1
         try:
             await Run(self.pipeline, call, outlet).run()

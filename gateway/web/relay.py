@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.call import Call, Flow, Trail
 from gateway.errors import GatewayError
+from gateway.replay import Replay
 from gateway.telemetry import Cell
 from gateway.types import Echo, Event, Reply, Request, StreamWriter, Translation
 from gateway.web.exchange import Exchange
@@ -137,13 +138,20 @@ class HttpOutlet:
     _between_frames = True
 
     def __init__(
-        self, exchange: Exchange, call: Call, headers: Headers, streams: OpenStreams, translation: Translation
+        self,
+        exchange: Exchange,
+        call: Call,
+        headers: Headers,
+        streams: OpenStreams,
+        translation: Translation,
+        replay: Replay,
     ) -> None:
         self._exchange = exchange
         self._call = call
         self._headers = headers
         self._streams = streams
         self._translation = translation
+        self._replay = replay
 
     # -------------------------------------------------------- whole answers
 
@@ -170,6 +178,7 @@ class HttpOutlet:
             expose_reasoning=self._translation.expose_reasoning,
             created=int(call.at),
             include_usage=call.peek.include_usage,
+            seal=self._replay.seal(call),
         )
         if isinstance(parsed, Request):
             choice = parsed.tool_choice
