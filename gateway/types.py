@@ -136,6 +136,7 @@ class Tool(Struct):
     grammar: dict[str, Any] | None = None
     native: dict[str, Any] | None = None
     cache: dict[str, Any] | None = None
+    optional: bool = False  # a `native` tool that may be left out, with a note, where it has no counterpart
 
 
 class ToolChoice(Struct):
@@ -187,9 +188,7 @@ class Request(Struct, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
     unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
-    echo: Any = (
-        None  # what the client's own dialect wants back when it writes the answer (Echo.request); nobody else reads it
-    )
+    echo: Any = None  # what the client's own dialect wants back when it writes the answer (Echo.request)
 
 
 class Notes(Struct):
@@ -257,6 +256,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)
     output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
+    custom_tools: bool = True  # takes free-form tools; without them they are functions of one string
     requires_responses: bool = False  # takes tools on /v1/responses only (OpenAI)
     chat_tools_effort_none: bool = False  # takes tools on /v1/chat/completions only with the effort none (OpenAI)
     default_effort: str | None = None  # the effort when none is asked for
@@ -501,6 +501,7 @@ class Echo(Struct):
         None  # another vendor's opaque things as one text; None: leave them out
     )
     request: Any = None  # Request.echo
+    previous: str = ""  # the id of the answer that this one continues (Responses)
 
 
 class Glance(Struct):

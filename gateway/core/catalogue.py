@@ -18,7 +18,9 @@ from msgspec import Struct
 
 from gateway.types import Abilities
 
-PLAIN = Abilities(output_cap="max_tokens")  # of a family without entries: a compatible server speaks for itself
+PLAIN = Abilities(
+    output_cap="max_tokens", custom_tools=False
+)  # of a family without entries: a compatible server speaks for itself
 
 # What may follow an id: nothing, or a separator and no version number of one or two digits (dates have more).
 _VARIANT = re.compile(r"(?:$|[-@:](?!\d{1,2}(?!\d)))")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct, field
 
+from gateway.core.unwrapping import InputText
 from gateway.dialects.anthropic_text import TextSink
 from gateway.dialects.anthropic_undo import Undo, undress
 from gateway.dialects.anthropic_wire import url_citations
@@ -117,7 +118,7 @@ class TextBlock:
 
 
 class ToolBlock:
-    """A call. Arguments go out as they come, unless the input is dressed and can only be undressed whole."""
+    """A call. Arguments go out as they come, unless the input is dressed in a way that can only be undressed whole."""
 
     def __init__(self, block: dict[str, Any], answer: Answer) -> None:
         self._called = answer.undo.called(_words(block.get("name")))
@@ -127,6 +128,7 @@ class ToolBlock:
         self._index = answer.calls
         self._pieces: list[str] = []
         self._said = False
+        self._text = InputText() if self._called.shape == "custom" else None
         answer.calls += 1
 
     def start(self) -> list[Event]:
@@ -136,6 +138,10 @@ class ToolBlock:
         if not delta.partial_json:
             return []
         self._pieces.append(delta.partial_json)
+        if self._text is not None:
+            self._said = True
+            piece = self._text.feed(delta.partial_json)
+            return [ToolDelta(self._index, piece)] if piece else []
         if self._called.shape != "plain":
             return []
         self._said = True
@@ -144,7 +150,8 @@ class ToolBlock:
     def stop(self) -> list[Event]:
         """Clients parse the arguments: a call without any gets the input it started with, at least {}."""
         if self._said:
-            return []
+            rest = self._text.end() if self._text is not None else ""
+            return [ToolDelta(self._index, rest)] if rest else []
         whole = "".join(self._pieces) or msgspec.json.encode(self._input or {}).decode()
         arguments = undress(self._called.shape, whole)
         return [ToolDelta(self._index, arguments)] if arguments else []

@@ -43,7 +43,7 @@ class Toolbox:
         names = {tool.name for tool in request.tools if tool.native is None}
         for index, tool in enumerate(request.tools):
             if tool.native is not None:
-                self.wire.append(_native(tool.native, index))
+                self.wire += _native(tool, tool.native, index, notes)
             else:
                 self._add(tool, index, names, abilities, notes)
 
@@ -106,10 +106,14 @@ def _closed(properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _native(native: dict[str, Any], index: int) -> dict[str, Any]:
+def _native(tool: Tool, native: dict[str, Any], index: int, notes: Notes) -> list[dict[str, Any]]:
+    """Anthropic's own tool as it is; another vendor's that need not be there is left out."""
     kind = native.get("type")
     if isinstance(kind, str) and _NATIVE_TYPE.fullmatch(kind):
-        return dict(native)
+        return [dict(native)]
+    if tool.optional:
+        notes.drop(f"tools.{kind}", "server_tool_unsupported")
+        return []
     raise Unsupported(f"tools[{index}]", f"the built-in tool {kind or next(iter(native), '')!r} is another vendor's")
 
 

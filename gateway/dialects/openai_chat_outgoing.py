@@ -10,32 +10,52 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from gateway.dialects.openai_chat_turns import write_messages
-from gateway.types import Abilities, Notes, Request, ResponseFormat, Target, Tool, ToolChoice, Unsupported, Written
+from gateway.dialects.openai_effort import effort_of, takes_sampling
+from gateway.types import (
+    Abilities,
+    Message,
+    Notes,
+    Part,
+    Request,
+    ResponseFormat,
+    Target,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Unsupported,
+    Written,
+)
 
 Wire = dict[str, Any]
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_STOPS = 4
+_INPUT: Wire = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
 # The fields of the Chat API that have no place in Request; others in `extra` belong to another dialect.
 _PASSED = (
     "modalities", "audio", "prediction", "store", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
     "web_search_options", "moderation",
 )  # fmt: skip
 _HINTS = ("cache_control",)  # OpenAI caches by itself
-# Anthropic's thinking budgets as efforts: below, the word.
-_BUDGETS = ((2048, "low"), (12_000, "medium"), (28_000, "high"))
 
 
 def write_request(request: Request, target: Target, notes: Notes) -> Written:
     """The body for POST /chat/completions. Raises Unsupported for what must not be dropped."""
     wire: Wire = {
         "model": target.model,
-        "messages": write_messages(request.messages, target.translation.repair_history, notes),
+        "messages": write_messages(
+            _spelled(request.messages, target.abilities), target.translation.repair_history, notes
+        ),
     }
-    _write_tools(wire, request, notes)
-    effort = _effort(request, target.abilities, notes)
+    _write_tools(wire, request, target.abilities, notes)
+    effort = effort_of(request, target.abilities, notes)
     _write_limits(wire, request, target.abilities, notes)
     _write_sampling(wire, request, target.abilities, effort, notes)
     _write_output(wire, request, effort)
@@ -46,17 +66,46 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     return Written(msgspec.json.encode(wire))
 
 
-def _write_tools(wire: Wire, request: Request, notes: Notes) -> None:
-    if not request.tools:
-        return
+def _spelled(messages: list[Message], abilities: Abilities) -> list[Message]:
+    """Calls of free-form tools as the functions that stand for them, where the server knows no others."""
+    if abilities.custom_tools or not any(_is_custom(part) for message in messages for part in message.parts):
+        return messages
+    return [structs.replace(message, parts=[_as_function(part) for part in message.parts]) for message in messages]
+
+
+def _is_custom(part: Part) -> bool:
+    return isinstance(part, ToolCall) and part.custom
+
+
+def _as_function(part: Part) -> Part:
+    if not isinstance(part, ToolCall) or not part.custom:
+        return part
+    return structs.replace(part, custom=False, arguments=msgspec.json.encode({"input": part.arguments}).decode())
+
+
+def _function_for(tool: Tool, notes: Notes) -> Tool:
+    """A function of one string in place of a free-form tool; a grammar cannot be enforced, so the model is told what it is."""
+    notes.warn("custom_tool_emulated")
+    grammar = tool.grammar or {}
+    rule = f"The input must match this {grammar.get('syntax', 'text')} grammar:\n{grammar.get('definition')}"
+    about = [tool.description, "Give the raw text, without fences."] + ([rule] if grammar.get("definition") else [])
+    return structs.replace(
+        tool, custom=False, grammar=None, parameters=_INPUT, description="\n\n".join(filter(None, about))
+    )
+
+
+def _write_tools(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> None:
+    offered = [
+        _function_for(tool, notes) if tool.custom and not abilities.custom_tools else tool for tool in request.tools
+    ]
     forced = request.tool_choice is not None and request.tool_choice.mode not in ("auto", "none")
-    written = [_tool(tool, f"tools[{place}]", forced, notes) for place, tool in enumerate(request.tools)]
-    wire["tools"] = [tool for tool in written if tool is not None]
-    if not wire["tools"]:
-        del wire["tools"]
+    written = [_tool(tool, f"tools[{place}]", forced, notes) for place, tool in enumerate(offered)]
+    tools = [tool for tool in written if tool is not None]
+    if not tools:
         return
+    wire["tools"] = tools
     if request.tool_choice is not None:
-        custom = {tool.name for tool in request.tools if tool.custom}
+        custom = {tool.name for tool in offered if tool.custom}
         wire["tool_choice"] = _tool_choice(request.tool_choice, custom)
     if request.parallel_tool_calls is not None:
         wire["parallel_tool_calls"] = request.parallel_tool_calls
@@ -65,7 +114,8 @@ def _write_tools(wire: Wire, request: Request, notes: Notes) -> None:
 def _tool(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
     """None for a vendor's own tool that is left out: the model is free to do without."""
     if tool.native is not None and tool.parameters is None:
-        if forced or tool.name.startswith("web_search"):  # a search that is asked for is meant
+        # A search that is asked for is meant, unless its client offers one with every request.
+        if not tool.optional and (forced or tool.name.startswith("web_search")):
             raise Unsupported(param, f"the tool '{tool.name[:64]}' belongs to another provider")
         notes.drop(f"tools.{tool.name[:64]}", "server_tool_unsupported")
         return None
@@ -100,34 +150,6 @@ def _reference(name: str, custom: set[str]) -> Wire:
     return {"type": kind, kind: {"name": name}}
 
 
-def _effort(request: Request, abilities: Abilities, notes: Notes) -> str | None:
-    """What reasoning effort is sent: the client's, or what its `thinking` object amounts to, as the model takes it."""
-    wanted = request.effort if request.thinking is None else _thinking_effort(request.thinking, request.effort)
-    if wanted is None:
-        return None
-    levels = [level for level in EFFORTS if level in (abilities.effort_levels or EFFORTS)]
-    if wanted in levels and abilities.reasoning:
-        return wanted
-    thinking_levels = [level for level in levels if level != "none"]
-    if not abilities.reasoning or wanted not in EFFORTS or not thinking_levels:
-        notes.drop("reasoning_effort" if request.thinking is None else "thinking", "reasoning_unsupported")
-        return None
-    notes.warn("reasoning_cannot_be_disabled" if wanted == "none" else "reasoning_effort_clamped")
-    below = [level for level in thinking_levels if EFFORTS.index(level) < EFFORTS.index(wanted)]
-    return below[-1] if below else thinking_levels[0]
-
-
-def _thinking_effort(thinking: dict[str, Any], effort: str | None) -> str | None:
-    if thinking.get("type") in ("disabled", "between_tools"):
-        return "none"
-    if effort is not None:
-        return effort
-    budget = thinking.get("budget_tokens")
-    if type(budget) is not int:
-        return None
-    return next((word for limit, word in _BUDGETS if budget < limit), "xhigh")
-
-
 def _write_limits(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> None:
     if request.max_tokens is not None:
         wire[abilities.output_cap] = request.max_tokens
@@ -143,7 +165,7 @@ def _write_limits(wire: Wire, request: Request, abilities: Abilities, notes: Not
 
 
 def _write_sampling(wire: Wire, request: Request, abilities: Abilities, effort: str | None, notes: Notes) -> None:
-    takes = abilities.sampling in ("ok", "ignored") or (abilities.sampling_at_effort_none and effort == "none")
+    takes = takes_sampling(abilities, effort)
     for name, value in (("temperature", request.temperature), ("top_p", request.top_p)):
         if value is None:
             continue

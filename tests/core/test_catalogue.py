@@ -45,7 +45,7 @@ def test_a_version_is_not_a_variant_of_the_version_before(catalogue: Catalogue) 
 
 def test_a_family_that_is_not_listed_takes_everything(catalogue: Catalogue) -> None:
     # Servers that imitate the Chat API know the output cap under its first name.
-    assert catalogue.abilities("openai_compatible", "llama-4") == Abilities(output_cap="max_tokens")
+    assert catalogue.abilities("openai_compatible", "llama-4") == Abilities(output_cap="max_tokens", custom_tools=False)
 
 
 def test_the_default_models_of_the_shipped_configuration_are_known(catalogue: Catalogue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from gateway.core.envelope import unsealed
 from gateway.core.retry import client_error, cooldown_s
 from gateway.errors import UpstreamError
 from gateway.providers import PROVIDERS
@@ -67,6 +69,12 @@ def sealed(opaque: list[Opaque]) -> str:
     return "gw1." + "+".join(f"{one.vendor}.{one.kind}.{one.data}" for one in opaque)
 
 
+def unseal(text: str) -> list[Opaque]:
+    """Takes apart what `sealed` put together, of one thing."""
+    vendor, kind, inside = text.removeprefix("gw1.").split(".", 2)
+    return [Opaque(vendor, kind, ast.literal_eval(inside) if inside.startswith("{") else inside)]
+
+
 def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
@@ -91,7 +99,7 @@ class Case:
     def request(self) -> Request:
         """The client's request; a plain one when the case is only about an answer."""
         body = self.read("request.json") or PLAIN
-        return self.client.read_request(body)  # type: ignore[no-any-return]
+        return unsealed(self.client.read_request(body), unseal)
 
     def target(self, request: Request) -> Target:
         abilities = msgspec.convert(self.settings.abilities, Abilities)
@@ -130,6 +138,7 @@ class Case:
             expose_reasoning=self.settings.expose_reasoning,
             named_tool=request.tool_choice is not None and request.tool_choice.mode == "named",
             seal=sealed,
+            request=request.echo,
         )
 
     def _answer(self, answer: bytes, request: Request, written: Written) -> dict[str, str]:

@@ -206,7 +206,8 @@ def test_a_free_form_tool_answers_with_bare_text() -> None:
 
     assert list(of(events, ToolStart, ToolDelta)) == [
         ToolStart(0, "c", "apply_patch", custom=True),
-        ToolDelta(0, "*** Begin\n"),
+        ToolDelta(0, "*** "),
+        ToolDelta(0, "Begin\n"),
     ]
     dressed = {"type": "tool_use", "id": "c", "name": "apply_patch", "input": {"input": "*** Begin"}}
     assert answer([dressed], undo).parts == [ToolCall("c", "apply_patch", "*** Begin", custom=True)]
@@ -216,7 +217,7 @@ def test_a_cut_input_comes_back_as_far_as_it_got() -> None:
     undo = write(ask(tools=[Tool("apply_patch", custom=True)]))[1].undo
     events = read(started(), tool(0, "c", '{"input": "*** Be', name="apply_patch"), stopped("max_tokens"), undo=undo)
 
-    assert [event.arguments for event in of(events, ToolDelta)] == ['{"input": "*** Be']
+    assert [event.arguments for event in of(events, ToolDelta)] == ["*** Be"]
     assert next(of(events, Finished)).reason == "length"
 
 
