@@ -114,10 +114,17 @@ class Outcome(Bill):
 
     def _mend(self, choice: Choice, fault: Fault) -> Choice | None:
         """The candidate once more, when it refused what our own translation made of the request; once a call."""
-        translated = choice.passthrough is None and isinstance(self._call.parsed, Request)
+        translated = fault.kind == "wrong_endpoint" or (
+            choice.passthrough is None and isinstance(self._call.parsed, Request)
+        )
         strict = self._call.terms.strict and fault.kind == "parameter_refused"
         if self._mended or not translated or strict or fault.kind not in CLIENTS_OWN:
             return None
+        if fault.kind == "wrong_endpoint" and (half := choice.deployment.vendor.half("openai_responses")) is not None:
+            self._mended = True
+            self._recorder.mended(choice.deployment.name, fault.kind)
+            request = self._replay.request(self._call)
+            return structs.replace(choice, dialect=half, passthrough=None, mended=request)
         abilities = learned(choice.abilities, fault)
         # With what was learnt these two are written otherwise; nothing is left out.
         emulated = abilities != choice.abilities and fault.param in ("tool_choice", "max_tokens")

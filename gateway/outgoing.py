@@ -42,6 +42,17 @@ def prepare(
     return body, header_lines(extra) if extra else b"", sink
 
 
+def picked(call: Call, choice: Choice, replay: Replay) -> Choice:
+    """The candidate in the dialect that its vendor takes this very request in. Raises BadRequest."""
+    if not choice.looks or choice.mended is not None:
+        return choice
+    client = call.terms.dialect.name
+    half = choice.deployment.vendor.pick(client, replay.request(call), choice.abilities)  # type: ignore[arg-type]
+    if half is choice.dialect:
+        return choice
+    return structs.replace(choice, dialect=half, passthrough=None)
+
+
 def _relayed(
     call: Call, choice: Choice, passthrough: Passthrough, outlet: Outlet, trail: Trail, clock: Callable[[], float]
 ) -> tuple[bytes, Attempt]:

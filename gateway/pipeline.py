@@ -32,7 +32,7 @@ from gateway.core.wallet import Hold
 from gateway.deployment import Closed, Deployment
 from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
 from gateway.outcome import Outcome
-from gateway.outgoing import prepare
+from gateway.outgoing import picked, prepare
 from gateway.recorder import Recorder
 from gateway.replay import Replay
 from gateway.routes import Choice, Routes
@@ -285,6 +285,7 @@ class Run(Outcome):
         if trail.steps:
             self._cap(choice)
         try:
+            choice = picked(call, choice, p.replay)
             body, extra, sink = prepare(call, choice, self._routes.translation, p.replay, self._outlet, trail, p.clock)
         except Unsupported as unsupported:
             if not self._faults and not self._skips:

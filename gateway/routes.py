@@ -36,6 +36,7 @@ class Choice(Struct, frozen=True):
     abilities: Abilities
     dialect: ProviderHalf
     passthrough: Passthrough | None
+    looks: bool = False  # the vendor picks another dialect for some requests: see `picked`
     mended: Any = None  # the request to send instead, after the vendor refused what our translation made of it
 
     @property
@@ -167,7 +168,8 @@ class Routes:
             return None
         same = spoken if isinstance(spoken, Passthrough) and spoken.name == dialect.name else None
         abilities = self._catalogue.abilities(deployment.family, model)
-        return Choice(deployment, model, because, abilities, spoken, same)
+        looks = deployment.vendor.looks(dialect.name, abilities)
+        return Choice(deployment, model, because, abilities, spoken, same, looks)
 
 
 def _model_not_found(unknown: UnknownModel) -> ModelNotFound:

@@ -711,6 +711,22 @@ class Vendor(Protocol):
         """
         ...
 
+    def looks(self, client: str, abilities: Abilities) -> bool:
+        """Whether `pick` has to see the request, because the vendor takes it in one dialect or another by what it holds."""
+        ...
+
+    def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
+        """The dialect for this very request of such a client, where it `looks`."""
+        ...
+
+    def count(self, request: Request, target: Target) -> tuple[str, Written] | None:
+        """The path and body of a question how many tokens a request has; None: this vendor does not tell. Raises Unsupported."""
+        ...
+
+    def read_count(self, body: bytes) -> int:
+        """The tokens in the answer to it. Raises BadReply."""
+        ...
+
     def path(self, model: str, stream: bool, dialect: str) -> str:
         """What is appended to the base URL for a call in the dialect of that name; the model's name is percent-encoded where it is part of it."""
         ...

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from gateway.dialects.anthropic_messages import ANTHROPIC
 from gateway.dialects.anthropic_wire import ERRORS, WireError, read_error
 from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
 from gateway.providers.answers import redact, retry_after_s
-from gateway.types import Failed, ProviderHalf
+from gateway.types import Abilities, BadReply, Failed, Notes, ProviderHalf, Request, Target, Written
 
 CLIENTS = (*CLIENTS_OWN, "context_overflow")  # kinds that are the client's own mistake: it may read what Anthropic said
 
@@ -66,6 +68,15 @@ WITHOUT_TYPE: dict[int, FaultKind] = {
 }
 
 
+# What of a request counts, and is taken where tokens are counted.
+COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
+_decode_top = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class _Counted(msgspec.Struct):
+    input_tokens: int
+
+
 class AnthropicVendor:
     """types.Vendor of Anthropic's own API. The version header belongs to the body and comes with it (Written.headers)."""
 
@@ -75,6 +86,24 @@ class AnthropicVendor:
     def half(self, client: str) -> ProviderHalf | None:
         """Chat in any dialect; there are no embeddings and no moderations."""
         return None if client.endswith(("_embeddings", "_moderations")) else ANTHROPIC
+
+    def looks(self, client: str, abilities: Abilities) -> bool:
+        return False
+
+    def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
+        return ANTHROPIC
+
+    def count(self, request: Request, target: Target) -> tuple[str, Written] | None:
+        """Source: anthropic types message_count_tokens_params.py."""
+        written = ANTHROPIC.write_request(request, target, Notes())
+        body = {name: value for name, value in _decode_top(written.body).items() if name in COUNTED}
+        return "/v1/messages/count_tokens", Written(msgspec.json.encode(body), written.headers)
+
+    def read_count(self, body: bytes) -> int:
+        try:
+            return msgspec.json.decode(body, type=_Counted).input_tokens
+        except (ValueError, RecursionError) as error:
+            raise BadReply(f"no count of tokens: {error}") from None
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
         return "/v1/messages"

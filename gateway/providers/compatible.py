@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from gateway.dialects.openai_chat import OPENAI_CHAT
+from gateway.dialects.openai_responses import OPENAI_RESPONSES
 from gateway.providers.openai import OpenAI
+from gateway.types import Abilities, ProviderHalf, Request, Target, Written
 
 
 class Compatible(OpenAI):
@@ -10,6 +13,16 @@ class Compatible(OpenAI):
 
     type = "openai_compatible"
     base_url = ""
+
+    def half(self, client: str) -> ProviderHalf | None:
+        """Chat, which all of them speak; embeddings and moderations where the server has them."""
+        return OPENAI_CHAT if client == OPENAI_RESPONSES.name else super().half(client)
+
+    def looks(self, client: str, abilities: Abilities) -> bool:
+        return False
+
+    def count(self, request: Request, target: Target) -> tuple[str, Written] | None:
+        return None
 
     def family(self, model: str) -> bool:
         return False

@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from gateway.dialects.openai_chat import OPENAI_CHAT
 from gateway.dialects.openai_embeddings import OPENAI_EMBEDDINGS
 from gateway.dialects.openai_faults import KINDS, failed_of, kind_of
 from gateway.dialects.openai_moderations import OPENAI_MODERATIONS
+from gateway.dialects.openai_responses import OPENAI_RESPONSES
 from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
 from gateway.providers.answers import (
     code_of,
@@ -26,17 +29,22 @@ from gateway.providers.answers import (
     spent_for_the_day,
     words,
 )
-from gateway.types import Failed, ProviderHalf
+from gateway.providers.openai_choice import needs_responses
+from gateway.types import Abilities, BadReply, Failed, Notes, ProviderHalf, Request, Target, Written
 
 _FAMILY = re.compile(r"(?:gpt-|chatgpt-|text-embedding-|(?:omni|text)-moderation-|o\d)")
 PATHS = {
     OPENAI_CHAT.name: "/chat/completions",
+    OPENAI_RESPONSES.name: "/responses",
     OPENAI_EMBEDDINGS.name: "/embeddings",
     OPENAI_MODERATIONS.name: "/moderations",
 }
 _ELSEWHERE = re.compile(r"\b(?:use|in|with) (?:the )?/?v1/responses\b", re.IGNORECASE)
 _REFUSED_CODES = ("unsupported_parameter", "unsupported_value")
 _CLIENTS = (*CLIENTS_OWN, "context_overflow")
+# What of a request counts, and is taken where tokens are counted.
+COUNTED = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
+_decode_top = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NEXT: dict[FaultKind, Next] = {
     **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
@@ -67,6 +75,10 @@ _BY_CODE: dict[int, frozenset[FaultKind]] = {
 }
 
 
+class _Counted(msgspec.Struct):
+    input_tokens: int
+
+
 class OpenAI:
     """types.Vendor for api.openai.com and for servers that imitate it closely."""
 
@@ -76,7 +88,30 @@ class OpenAI:
     def half(self, client: str) -> ProviderHalf | None:
         if client.endswith("_embeddings"):
             return OPENAI_EMBEDDINGS
+        if client == OPENAI_RESPONSES.name:
+            return OPENAI_RESPONSES
         return OPENAI_MODERATIONS if client == OPENAI_MODERATIONS.name else OPENAI_CHAT
+
+    def looks(self, client: str, abilities: Abilities) -> bool:
+        """A Chat client's bytes pass through unless the model is one of those that take tools elsewhere."""
+        if client == OPENAI_CHAT.name:
+            return abilities.requires_responses or abilities.chat_tools_effort_none
+        return client != OPENAI_RESPONSES.name and not client.endswith(("_embeddings", "_moderations"))
+
+    def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
+        return OPENAI_RESPONSES if needs_responses(request, abilities) else OPENAI_CHAT
+
+    def count(self, request: Request, target: Target) -> tuple[str, Written] | None:
+        """Source: openai-python, resources/responses/input_tokens.py."""
+        written = OPENAI_RESPONSES.write_request(request, target, Notes())
+        body = {name: value for name, value in _decode_top(written.body).items() if name in COUNTED}
+        return "/responses/input_tokens", Written(msgspec.json.encode(body))
+
+    def read_count(self, body: bytes) -> int:
+        try:
+            return msgspec.json.decode(body, type=_Counted).input_tokens
+        except (ValueError, RecursionError) as error:
+            raise BadReply(f"no count of tokens: {error}") from None
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
         return PATHS[dialect]
