@@ -190,6 +190,7 @@ class Request(Struct, kw_only=True):
     echo: Any = (
         None  # what the client's own dialect wants back when it writes the answer (Echo.request); nobody else reads it
     )
+    show_thoughts: bool | None = None  # whether the client wants to see thoughts (Gemini's includeThoughts)
 
 
 class Notes(Struct):
@@ -211,6 +212,11 @@ class Notes(Struct):
         if code:
             self.warn(code)
 
+    def warn(self, code: str) -> None:
+        """Record that something was emulated or changed, by its code."""
+        if code not in self.warnings:
+            self.warnings.append(code)
+
     def take_over(self, request: Request) -> None:
         """Note what was lost when `request` was read, before it is written for another vendor.
 
@@ -223,11 +229,6 @@ class Notes(Struct):
                 self.drop(name, code)
             else:
                 self.warn(code)
-
-    def warn(self, code: str) -> None:
-        """Record that something was emulated or changed, by its code."""
-        if code not in self.warnings:
-            self.warnings.append(code)
 
 
 OutputCap = Literal["max_completion_tokens", "max_tokens"]
@@ -501,6 +502,7 @@ class Echo(Struct):
         None  # another vendor's opaque things as one text; None: leave them out
     )
     request: Any = None  # Request.echo
+    array: bool = False  # stream as one JSON array instead of events (Gemini without alt=sse)
 
 
 class Glance(Struct):
@@ -547,6 +549,10 @@ class Tap(Protocol):
 
     def feed(self, data: bytes) -> bytes: ...
 
+    def eof(self) -> bytes:
+        """The upstream closed: what is still to be forwarded. Where the wire has no end mark, `ended` or `failed` is set now."""
+        ...
+
 
 class ClientError(Protocol):
     """What a dialect needs of an error to write it (see errors.GatewayError)."""
@@ -558,6 +564,7 @@ class ClientError(Protocol):
     message: str
     request_id: str
     attempts: list[dict[str, Any]] | None
+    retry_after_s: float | None
 
 
 class Peek(Struct):
