@@ -52,6 +52,7 @@ class Gemini:
     """types.ClientHalf, ProviderHalf and Passthrough. Holds nothing: what an answer needs travels in `undo` and Echo."""
 
     name = "gemini"
+    ping = b"\n\n"  # keeps a silent stream open, in both forms: google-genai takes a comment for JSON that is broken
 
     def peek(self, body: bytes) -> Peek:
         return peek(body)
