@@ -41,7 +41,9 @@ def parts(*wire: Any, role: str = "user") -> list[Part]:
 
 def answered(*wire: Any) -> list[Message]:
     """The messages of a history that ends with results for two calls: weather of Rome, weather of Oslo."""
-    calls = [{"functionCall": {"id": i, "name": "weather", "args": {"city": c}}} for i, c in (("a", "Rome"), ("", "Oslo"))]
+    calls = [
+        {"functionCall": {"id": i, "name": "weather", "args": {"city": c}}} for i, c in (("a", "Rome"), ("", "Oslo"))
+    ]
     results = [{"functionResponse": result} for result in wire]
     return read(contents=[{"role": "model", "parts": calls}, {"role": "user", "parts": results}]).messages
 
@@ -105,7 +107,9 @@ def test_results_are_matched_by_id_else_by_name_in_order() -> None:
     assert isinstance(call, ToolCall)
     assert by_id[1].parts == [ToolResult("a", [Text("sun")], "weather")]
 
-    by_name = answered({"name": "weather", "response": {"output": [1, 2]}}, {"name": "weather", "response": {"error": "no"}})
+    by_name = answered(
+        {"name": "weather", "response": {"output": [1, 2]}}, {"name": "weather", "response": {"error": "no"}}
+    )
     assert by_name[1].parts == [
         ToolResult("a", [Text("[1,2]")], "weather"),
         ToolResult(call.id, [Text("no")], "weather", is_error=True),
@@ -363,7 +367,10 @@ def test_what_google_genai_sends_is_read() -> None:
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
     assert isinstance(call, ToolCall) and call.opaque == Opaque("google", "thought_signature", "-_8=")
     assert (request.temperature, request.max_tokens, request.effort, request.show_thoughts) == (0.5, 9, "none", True)
-    assert request.tools[0].parameters == {"type": "object", "properties": {"a": {"type": ["integer", "null"], "maxItems": 3}}}
+    assert request.tools[0].parameters == {
+        "type": "object",
+        "properties": {"a": {"type": ["integer", "null"], "maxItems": 3}},
+    }
     assert request.format is not None and request.format.schema is not None
     assert GEMINI.peek(body).max_tokens == 9
 
