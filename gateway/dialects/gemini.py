@@ -24,6 +24,7 @@ from typing import Any
 
 from gateway.dialects import gemini_passthrough as passthrough
 from gateway.dialects import gemini_reply, gemini_request
+from gateway.dialects.gemini_client_array import ArrayForm
 from gateway.dialects.gemini_client_errors import write_error
 from gateway.dialects.gemini_client_peek import peek
 from gateway.dialects.gemini_client_reply import write_reply
@@ -65,6 +66,10 @@ class Gemini:
 
     def writer(self, echo: Echo) -> StreamWriter:
         return Writer(echo)
+
+    def array_form(self) -> ArrayForm:
+        """Turns the untouched event stream of an upstream into the array of a client without alt=sse."""
+        return ArrayForm()
 
     def write_error(self, error: ClientError) -> bytes:
         return write_error(error)
