@@ -20,10 +20,8 @@ MAX_CANDIDATES = 8
 MAX_OUTPUT = 2**31 - 1  # tokens: more than any model will write, and what the wire's int32 holds
 CONFIG = "generationConfig"
 
-_SPELLINGS = (
-    *(b'"generationConfig"', b'"maxOutputTokens"', b'"candidateCount"', b'"contents"'),
-    *(b'"generation_config"', b'"max_output_tokens"', b'"candidate_count"'),
-)
+_SPELLED = b'"generation'  # how the name of generationConfig begins in either spelling
+_INNER = (b'"maxOutputTokens"', b'"max_output_tokens"', b'"candidateCount"', b'"candidate_count"')
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -39,11 +37,12 @@ class _Plain(Struct):
     """The members that matter, when each is of its right type."""
 
     contents: Raw
-    config: _Config | None = field(default=None, name="generationConfig")
-    config_snake: _Config | None = field(default=None, name="generation_config")
+    config: Raw = field(default=Raw(), name="generationConfig")
+    config_snake: Raw = field(default=Raw(), name="generation_config")
 
 
 _decode_plain = msgspec.json.Decoder(_Plain).decode
+_decode_config = msgspec.json.Decoder(_Config | None).decode
 
 
 def peek(body: bytes) -> Peek:
@@ -53,19 +52,19 @@ def peek(body: bytes) -> Peek:
     """
     try:
         top = _decode_plain(body)
+        raw = bytes(top.config or top.config_snake or b"null")
+        config = _decode_config(raw) or _Config()
         if not body.isascii():
             body.decode()  # what is left as bytes has not been looked into
     except (ValueError, RecursionError):
         return _peek_closely(body)
-    config = top.config or top.config_snake or _Config()
     cap = config.max_tokens if config.max_tokens_snake is None else config.max_tokens_snake
     many = config.candidates if config.candidates_snake is None else config.candidates_snake
     odd = (
         (b"\\" in body and b"\\u" in body)
-        or any(body.count(key) > 1 for key in _SPELLINGS)
-        or (top.config is not None and top.config_snake is not None)
-        or (config.max_tokens is not None and config.max_tokens_snake is not None)
-        or (config.candidates is not None and config.candidates_snake is not None)
+        or body.count(_SPELLED) > 1
+        or sum(map(raw.count, _INNER[:2])) > 1
+        or sum(map(raw.count, _INNER[2:])) > 1
     )
     if odd or not (cap is None or 1 <= cap <= MAX_OUTPUT) or not (many is None or 1 <= many <= MAX_CANDIDATES):
         return _peek_closely(body)
@@ -76,7 +75,7 @@ def peek(body: bytes) -> Peek:
 
 def _peek_closely(body: bytes) -> Peek:
     fields = _top(body)
-    if places(body, fields) is None and _twice(body):
+    if places(body, fields) is None and (body.count(_SPELLED) > 1 or b"\\u" in body):
         message = "Invalid JSON payload received. A field is given twice, or its name is spelled with escapes."
         raise BadRequest(message, code="invalid_json")
     top = members(dict(fields), "")
@@ -107,10 +106,6 @@ def _top(body: bytes) -> dict[str, Raw]:
         raise BadRequest(f"Invalid JSON payload received. {error}", code="invalid_json") from None
 
 
-def _twice(body: bytes) -> bool:
-    return (b"\\" in body and b"\\u" in body) or any(body.count(key) > 1 for key in _SPELLINGS)
-
-
 def _config(raw: bytes) -> Fields:
     """generationConfig under its camelCase names; each only once."""
     if raw == b"null":
@@ -118,7 +113,7 @@ def _config(raw: bytes) -> Fields:
     try:
         config = decode(raw)
         given = members(config, CONFIG)
-        if places(raw, _decode_top(raw)) is None and _twice(raw):
+        if places(raw, _decode_top(raw)) is None:
             raise BadRequest("Invalid JSON payload received. A field is given twice.", CONFIG, "invalid_json")
     except NotJson as error:
         raise BadRequest(f"Invalid JSON payload received. {error}", code="invalid_json") from None

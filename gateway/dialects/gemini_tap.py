@@ -31,6 +31,7 @@ from gateway.types import Failed, Usage
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
+_DATA = b"data: "
 _FRAGMENT = msgspec.json.Decoder(Answer)
 
 
@@ -63,6 +64,9 @@ class GeminiTap:
             return b""
         if self._held or not data.endswith(b"\n\n") or b"\r" in data:
             data = self._whole_frames(data)
+        elif data.startswith(_DATA) and data.find(b"\n") == len(data) - 2:  # one frame, as nearly always
+            self._fragment(data[6:-2])
+            return data if self.failed is None else b""
         return self._each(data)
 
     def eof(self) -> bytes:
@@ -98,9 +102,6 @@ class GeminiTap:
     def _goes_on(self, frame: bytes, last: bool) -> bool:
         """Read one frame; whether it is for the client. Comments are; what is no event is an error, or nonsense."""
         plain = frame.removeprefix(BOM)
-        if plain.startswith(b"data: ") and plain.find(b"\n") == len(plain) - 2 and b"\r" not in plain:
-            self._fragment(plain[6:-2])
-            return self.failed is None
         before = len(self._splitter.stray)
         found = self._splitter.feed(plain) + (self._splitter.eof() if last else [])
         for _, data in found:
