@@ -14,13 +14,15 @@ client (gemini_client_*)                                provider   request    ty
         writer     events -> fragments                             models       the list of models
         errors     google.rpc's shape
 
-A client's model, and whether it wants a stream, stand in the URL: `peek` and `read_request` leave them empty.
+A client's model, and whether it wants a stream, stand in the URL: an object is made for that URL, or the caller puts them in.
 Source: https://ai.google.dev/api/generate-content; the same shapes stand behind Vertex AI.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from msgspec import structs
 
 from gateway.dialects import gemini_passthrough as passthrough
 from gateway.dialects import gemini_reply, gemini_request
@@ -50,22 +52,34 @@ from gateway.types import (
 
 
 class Gemini:
-    """types.ClientHalf, ProviderHalf and Passthrough. Holds nothing: what an answer needs travels in `undo` and Echo."""
+    """types.ClientHalf, ProviderHalf and Passthrough. What an answer needs travels in `undo` and Echo.
+
+    `model` and `stream` are what the URL of a client's call says; `array`: it said no alt=sse. A provider needs none of them.
+    """
 
     name = "gemini"
     ping = b"\n\n"  # keeps a silent stream open, in both forms: google-genai takes a comment for JSON that is broken
 
+    def __init__(self, model: str = "", stream: bool = False, array: bool = False) -> None:
+        self._model = model
+        self._stream = stream
+        self._array = array
+
     def peek(self, body: bytes) -> Peek:
-        return peek(body)
+        found = peek(body)
+        found.model, found.stream = self._model, self._stream
+        return found
 
     def read_request(self, body: bytes) -> Request:
-        return read_request(body)
+        request = read_request(body)
+        request.model, request.stream = self._model, self._stream
+        return request
 
     def write_reply(self, reply: Reply, echo: Echo) -> bytes:
         return write_reply(reply, echo)
 
     def writer(self, echo: Echo) -> StreamWriter:
-        return Writer(echo)
+        return Writer(structs.replace(echo, array=True) if self._array else echo)
 
     def array_form(self) -> ArrayForm:
         """Turns the untouched event stream of an upstream into the array of a client without alt=sse."""

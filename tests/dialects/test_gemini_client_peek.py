@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.gemini import GEMINI
+from gateway.dialects.gemini import GEMINI, Gemini
 from gateway.dialects.gemini_client_schema import to_json_schema
-from gateway.types import BadRequest
+from gateway.types import BadRequest, Echo, Ended, TextDelta
 
 CONTENTS = b'"contents":[{"parts":[{"text":"hi"}]}]'
 
@@ -143,3 +143,18 @@ def test_properties_named_like_keywords_survive() -> None:
         "properties": {name: {"type": "string"} for name in names},
         "required": names,
     }
+
+
+# ---------------------------------------------------------------- made for a URL
+
+
+def test_an_object_made_for_a_url_knows_what_it_says() -> None:
+    made = Gemini("fast", stream=True, array=True)
+    body = b"{" + CONTENTS + b"}"
+
+    assert (made.peek(body).model, made.peek(body).stream) == ("fast", True)
+    assert (made.read_request(body).model, made.read_request(body).stream) == ("fast", True)
+    assert (GEMINI.read_request(body).model, GEMINI.read_request(body).stream) == ("", False)
+    echo = Echo(id="1", model="m", created=0)
+    assert made.writer(echo).write([TextDelta("hi"), Ended()]).startswith(b"[{")
+    assert GEMINI.writer(echo).write([Ended()]).startswith(b"data: ")

@@ -63,7 +63,7 @@ keys = st.sampled_from(["generationConfig", "generation_config", "maxOutputToken
 values = st.recursive(st.sampled_from(["1", "null", '"generationConfig"', '"\\"maxOutputTokens\\":1"']), lambda inner: st.lists(st.tuples(keys, inner), max_size=2).map(lambda pairs: "{" + ",".join(f'"{k}":{v}' for k, v in pairs) + "}"), max_leaves=4)  # fmt: skip
 
 
-@given(st.lists(st.tuples(keys, values), max_size=3))
+@given(st.lists(st.tuples(keys, values), max_size=3, unique_by=lambda member: member[0]))
 def test_what_is_added_is_what_is_read_and_nothing_else_changes(members: list[tuple[str, str]]) -> None:
     body = ('{"contents":[{"parts":[]}]' + "".join(f',"{k}":{v}' for k, v in members) + "}").encode()
     try:
@@ -231,3 +231,9 @@ def test_whatever_comes_a_tap_says_how_it_ended(pieces: list[bytes]) -> None:
     tap, out = tapped(*pieces)
     assert tap.ended != (tap.failed is not None)
     assert b"[[[" not in out
+
+    stream = b"".join(pieces)
+    for cut in range(0, len(stream), 7):
+        other, same = tapped(stream[:cut], stream[cut:])
+        assert same.split() == out.split()  # but for empty lines
+        assert (other.ended, other.usage, other.output_bytes) == (tap.ended, tap.usage, tap.output_bytes)
