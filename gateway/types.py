@@ -607,6 +607,7 @@ class EmbeddingReply(Struct):
     model: str
     vectors: list[list[float]]
     usage: Usage | None
+    again: Continue | None = None  # not all inputs yet: the rest goes out in another request
 
 
 COMMENT = b": ping\n\n"  # of server-sent events: heard by nobody, and keeps a connection open

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.dialects.gemini import GEMINI
+from gateway.dialects.gemini_embeddings import GEMINI_EMBEDDINGS
 from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
 from gateway.providers.answers import (
     error_object,
@@ -69,12 +70,14 @@ class GeminiVendor:
 
     def half(self, client: str) -> ProviderHalf | None:
         if client.endswith("_embeddings"):
-            return None
+            return GEMINI_EMBEDDINGS
         return None if client.endswith("_moderations") else GEMINI
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
         """The model stands in the path: encoded whole, dots in pairs too, so that no name reaches another path."""
         name = quote(model.removeprefix("models/"), safe="").replace("..", "%2E%2E")
+        if dialect == GEMINI_EMBEDDINGS.name:
+            return f"/v1beta/models/{name}:batchEmbedContents"
         return f"/v1beta/models/{name}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
 
     def headers(self, api_key: str) -> list[tuple[str, str]]:

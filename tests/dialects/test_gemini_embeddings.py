@@ -7,14 +7,29 @@ import math
 from typing import Any
 
 import pytest
-from gemini_clients import client, read
+from gemini_clients import client, echo, read
 from gemini_models import GEMINI_3
 from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects import gemini_count, gemini_embeddings, gemini_models
-from gateway.types import BadReply, BadRequest, EmbeddingReply, EmbeddingRequest, Notes, Target, Unsupported, Usage
+from gateway.dialects import gemini_count, gemini_models
+from gateway.dialects.gemini_embeddings import GEMINI_EMBEDDINGS, GEMINI_SINGLE_EMBEDDINGS, GeminiEmbeddings
+from gateway.providers.gemini import GeminiVendor
+from gateway.types import (
+    Abilities,
+    BadReply,
+    BadRequest,
+    Change,
+    EmbeddingReply,
+    EmbeddingRequest,
+    Glance,
+    Notes,
+    Target,
+    Unsupported,
+    Usage,
+    Written,
+)
 
 
 def ask(*inputs: str, **fields: Any) -> EmbeddingRequest:
@@ -27,7 +42,21 @@ def answer(*vectors: list[float], tokens: int | None = None) -> bytes:
 
 
 def batch(*requests: Any) -> EmbeddingRequest:
-    return gemini_embeddings.read_batch_request(json.dumps({"requests": list(requests)}).encode())
+    return GEMINI_EMBEDDINGS.read_request(json.dumps({"requests": list(requests)}).encode())
+
+
+def written(request: EmbeddingRequest, **abilities: Any) -> Written:
+    return GEMINI_EMBEDDINGS.write_request(request, Target("m", Abilities(**abilities)), Notes())
+
+
+def answered(request: EmbeddingRequest, *bodies: bytes) -> EmbeddingReply:
+    """The reply that the bodies make, one after the other."""
+    undo = written(request).undo
+    for body in bodies:
+        reply = GEMINI_EMBEDDINGS.read_reply(body, undo)
+        undo = reply.again.undo if reply.again else None
+    assert undo is None
+    return reply
 
 
 def one(**fields: Any) -> Any:
@@ -38,7 +67,14 @@ def one(**fields: Any) -> Any:
 
 
 def test_inputs_go_out_as_batches_of_a_hundred_in_their_order() -> None:
-    bodies = gemini_embeddings.write_request(ask(*map(str, range(201)), dimensions=8, task_type="retrieval_query"), "m")
+    request = ask(*map(str, range(201)), dimensions=8, task_type="retrieval_query")
+    made = written(request)
+    bodies, undo = [made.body], made.undo
+    for size in (100, 100):
+        reply = GEMINI_EMBEDDINGS.read_reply(answer(*[[3.0, 4.0]] * size, tokens=2), undo)
+        assert reply.again is not None
+        bodies, undo = [*bodies, reply.again.body], reply.again.undo
+    last = GEMINI_EMBEDDINGS.read_reply(answer([0.0, 0.5], tokens=2), undo)
     requests = [json.loads(body)["requests"] for body in bodies]
 
     assert [len(chunk) for chunk in requests] == [100, 100, 1]
@@ -48,38 +84,57 @@ def test_inputs_go_out_as_batches_of_a_hundred_in_their_order() -> None:
         "taskType": "RETRIEVAL_QUERY",
         "outputDimensionality": 8,
     }
+    assert (last.vectors, last.usage, last.again) == ([[0.6, 0.8]] * 200 + [[0.0, 1.0]], Usage(6, total=6), None)
 
 
-def test_arrays_of_tokens_cannot_be_embedded() -> None:
-    with pytest.raises(Unsupported):
-        gemini_embeddings.write_request(ask(token_inputs=[[1, 2]]), "m")
+def test_what_the_model_cannot_embed_is_refused() -> None:
+    for request in (ask(token_inputs=[[1, 2]]), ask("a", dimensions=9), ask()):
+        with pytest.raises(Unsupported):
+            written(request, embedding_dimensions=8)
 
 
 def test_shortened_vectors_become_unit_vectors_and_others_stay() -> None:
-    short = gemini_embeddings.read_reply([answer([3.0, 4.0]), answer([0.0, 0.0])], ask("a", "b", dimensions=2))
+    short = answered(ask("a", "b", dimensions=2), answer([3.0, 4.0], [0.0, 0.0]))
     assert short.vectors == [[0.6, 0.8], [0.0, 0.0]]
-    assert gemini_embeddings.read_reply([answer([3.0, 4.0])], ask("a")).vectors == [[3.0, 4.0]]
+    assert answered(ask("a"), answer([3.0, 4.0])).vectors == [[3.0, 4.0]]
 
 
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=4))
 def test_a_shortened_vector_is_of_unit_length_or_nothing(vector: list[float]) -> None:
-    found = gemini_embeddings.read_reply([answer(vector)], ask("a", dimensions=4)).vectors[0]
+    found = answered(ask("a", dimensions=4), answer(vector)).vectors[0]
     length = math.hypot(*found)
     assert length == pytest.approx(1) or found == vector
 
 
-def test_usage_is_summed_where_every_answer_has_it() -> None:
-    request = ask("a", "b")
-    assert gemini_embeddings.read_reply([answer([1.0], tokens=2), answer([1.0], tokens=3)], request).usage == Usage(
-        5, total=5
-    )
-    assert gemini_embeddings.read_reply([answer([1.0], tokens=2), answer([1.0])], request).usage is None
+def test_usage_is_known_where_every_answer_tells_it() -> None:
+    assert answered(ask("a"), answer([1.0], tokens=2)).usage == Usage(2, total=2)
+    assert answered(ask("a"), answer([1.0])).usage is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"embeddings":[{"values":["x"]}]}', b'{"embeddings":[]}', b"[]"])
 def test_an_answer_without_its_vectors_is_none(body: bytes) -> None:
     with pytest.raises(BadReply):
-        gemini_embeddings.read_reply([body], ask("a"))
+        GEMINI_EMBEDDINGS.read_reply(body, written(ask("a")).undo)
+
+
+def test_a_batch_passes_through_but_for_the_name_of_the_model() -> None:
+    body = b'{"requests":[{"model":"models/m", "content":{"parts":[{"text":"a"}]}},{"content":"b"}]}'
+    peek = GeminiEmbeddings("m").peek(body)
+    assert (peek.model, peek.max_tokens, peek.stream) == ("m", 0, False)
+    assert GEMINI_EMBEDDINGS.change(body, peek, Change()) is body
+    renamed = json.loads(GEMINI_EMBEDDINGS.change(body, peek, Change(model="up")))["requests"]
+    assert [request["model"] for request in renamed] == ["models/up", "models/up"]
+    same = body.replace(b'{"content":"b"', b'{"model":"models/m","content":"b"')
+    assert GEMINI_EMBEDDINGS.change(same, peek, Change(model="m")) is same
+    assert GEMINI_EMBEDDINGS.glance(answer([1.0], tokens=2)) == Glance(Usage(2, total=2), False)
+    assert GEMINI_EMBEDDINGS.glance(answer()).empty
+
+
+def test_the_vendor_has_a_path_for_them() -> None:
+    vendor = GeminiVendor()
+    assert vendor.half("openai_embeddings") is GEMINI_EMBEDDINGS
+    assert vendor.half("gemini_single_embeddings") is GEMINI_EMBEDDINGS
+    assert vendor.path("a/b", False, "gemini_embeddings") == "/v1beta/models/a%2Fb:batchEmbedContents"
 
 
 # ---------------------------------------------------------------- as a client
@@ -87,7 +142,7 @@ def test_an_answer_without_its_vectors_is_none(body: bytes) -> None:
 
 def test_a_clients_request_is_read() -> None:
     body = json.dumps(one(model="models/x", task_type="RETRIEVAL_DOCUMENT", title="t", output_dimensionality="8"))
-    assert gemini_embeddings.read_request(body.encode()) == EmbeddingRequest(
+    assert GEMINI_SINGLE_EMBEDDINGS.read_request(body.encode()) == EmbeddingRequest(
         "", ["hi"], dimensions=8, task_type="RETRIEVAL_DOCUMENT", title="t"
     )
 
@@ -118,18 +173,16 @@ def test_what_cannot_be_embedded_is_named(requests: Any, param: str) -> None:
 def test_google_genai_gets_its_vectors() -> None:
     reply = EmbeddingReply("m", [[0.1, 0.2], [0.3, 0.4]], Usage(5, total=5))
 
-    def answered(body: bytes) -> bytes:
-        assert gemini_embeddings.read_batch_request(body) == EmbeddingRequest(
-            "", ["a", "b"], dimensions=2, task_type="X"
-        )
-        return gemini_embeddings.write_batch_reply(reply)
+    def vectors(body: bytes) -> bytes:
+        assert GEMINI_EMBEDDINGS.read_request(body) == EmbeddingRequest("", ["a", "b"], dimensions=2, task_type="X")
+        return GEMINI_EMBEDDINGS.write_reply(reply, echo())
 
     config = types.EmbedContentConfig(task_type="X", output_dimensionality=2)
-    found = client(answered).models.embed_content(model="m", contents=["a", "b"], config=config)
+    found = client(vectors).models.embed_content(model="m", contents=["a", "b"], config=config)
 
     assert found.embeddings is not None
     assert [vector.values for vector in found.embeddings] == reply.vectors
-    assert json.loads(gemini_embeddings.write_reply(reply))["embedding"] == {"values": [0.1, 0.2]}
+    assert json.loads(GEMINI_SINGLE_EMBEDDINGS.write_reply(reply, echo()))["embedding"] == {"values": [0.1, 0.2]}
 
 
 # ---------------------------------------------------------------- countTokens
