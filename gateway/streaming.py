@@ -163,8 +163,10 @@ class RelayedStream(Stream):
         self._held: list[bytes] = []
 
     def _chunk(self, data: bytes) -> None:
+        self._forward(self._tap.feed(data))
+
+    def _forward(self, out: bytes) -> None:
         tap = self._tap
-        out = tap.feed(data)
         if self.committed:
             if out:
                 self._outlet.raw(out)
@@ -180,6 +182,7 @@ class RelayedStream(Stream):
             self._over()
 
     def _eof(self) -> None:
+        self._forward(self._tap.eof())
         self._break(truncated())
 
     def _conclude(self, fault: Fault | None) -> None:

@@ -189,6 +189,7 @@ class Request(Struct, kw_only=True):
     unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
     echo: Any = None  # what the client's own dialect wants back when it writes the answer (Echo.request)
+    show_thoughts: bool | None = None  # whether the client wants to see thoughts (Gemini's includeThoughts)
 
 
 class Notes(Struct):
@@ -210,6 +211,11 @@ class Notes(Struct):
         if code:
             self.warn(code)
 
+    def warn(self, code: str) -> None:
+        """Record that something was emulated or changed, by its code."""
+        if code not in self.warnings:
+            self.warnings.append(code)
+
     def take_over(self, request: Request) -> None:
         """Note what was lost when `request` was read, before it is written for another vendor.
 
@@ -222,11 +228,6 @@ class Notes(Struct):
                 self.drop(name, code)
             else:
                 self.warn(code)
-
-    def warn(self, code: str) -> None:
-        """Record that something was emulated or changed, by its code."""
-        if code not in self.warnings:
-            self.warnings.append(code)
 
 
 OutputCap = Literal["max_completion_tokens", "max_tokens"]
@@ -502,6 +503,7 @@ class Echo(Struct):
     )
     request: Any = None  # Request.echo
     previous: str = ""  # the id of the answer that this one continues (Responses)
+    array: bool = False  # stream as one JSON array instead of events (Gemini without alt=sse)
 
 
 class Glance(Struct):
@@ -548,6 +550,10 @@ class Tap(Protocol):
 
     def feed(self, data: bytes) -> bytes: ...
 
+    def eof(self) -> bytes:
+        """The upstream closed: what is still to be forwarded. Where the wire has no end mark, `ended` or `failed` is set now."""
+        ...
+
 
 class ClientError(Protocol):
     """What a dialect needs of an error to write it (see errors.GatewayError)."""
@@ -559,6 +565,7 @@ class ClientError(Protocol):
     message: str
     request_id: str
     attempts: list[dict[str, Any]] | None
+    retry_after_s: float | None
 
 
 class Peek(Struct):
@@ -601,6 +608,7 @@ class EmbeddingReply(Struct):
     model: str
     vectors: list[list[float]]
     usage: Usage | None
+    again: Continue | None = None  # not all inputs yet: the rest goes out in another request
 
 
 COMMENT = b": ping\n\n"  # of server-sent events: heard by nobody, and keeps a connection open

@@ -139,6 +139,7 @@ def _thinking(request: Request, target: Target, notes: Notes) -> Wire:
     """`thinkingConfig`: a level or a budget, never both, and whether to show the thoughts."""
     abilities = target.abilities
     effort, budget, show = _asked(request)
+    show = show and request.show_thoughts is not False
     if not (abilities.thinking_levels or abilities.thinking_budget):
         if effort not in (None, "none"):
             notes.drop("reasoning_effort", "reasoning_unsupported")

@@ -65,6 +65,10 @@ class ChatTap:
         out = b"".join(self._each(data))
         return data if out == data else out
 
+    def eof(self) -> bytes:
+        """Chat marks its end; what is held is half a frame, and the rest of it never comes."""
+        return b""
+
     def _whole_frames(self, data: bytes) -> bytes:
         """Take what was held and `data`; give the whole frames and hold the rest."""
         seen = max(len(self._held) - 3, 0)

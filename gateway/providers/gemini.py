@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.dialects.gemini import GEMINI
+from gateway.dialects.gemini_count import read_count, write_count_request
+from gateway.dialects.gemini_embeddings import GEMINI_EMBEDDINGS
 from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
 from gateway.providers.answers import (
     error_object,
@@ -21,7 +23,7 @@ from gateway.providers.answers import (
     spent_for_the_day,
     words,
 )
-from gateway.types import Failed, ProviderHalf
+from gateway.types import Abilities, Failed, Notes, ProviderHalf, Request, Target, Written
 
 TOO_LONG = re.compile(r"token count\b.{0,80}\bexceeds|exceeds the maximum number of tokens", re.IGNORECASE)
 CLIENTS = (*CLIENTS_OWN, "context_overflow")  # kinds that are the client's own mistake: it may read what Gemini said
@@ -69,12 +71,27 @@ class GeminiVendor:
 
     def half(self, client: str) -> ProviderHalf | None:
         if client.endswith("_embeddings"):
-            return None
+            return GEMINI_EMBEDDINGS
         return None if client.endswith("_moderations") else GEMINI
+
+    def looks(self, client: str, abilities: Abilities) -> bool:
+        return False
+
+    def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
+        return GEMINI
+
+    def count(self, request: Request, target: Target) -> tuple[str, Written] | None:
+        name = quote(target.model.removeprefix("models/"), safe="").replace("..", "%2E%2E")
+        return f"/v1beta/models/{name}:countTokens", Written(write_count_request(request, target, Notes()))
+
+    def read_count(self, body: bytes) -> int:
+        return read_count(body)
 
     def path(self, model: str, stream: bool, dialect: str) -> str:
         """The model stands in the path: encoded whole, dots in pairs too, so that no name reaches another path."""
         name = quote(model.removeprefix("models/"), safe="").replace("..", "%2E%2E")
+        if dialect == GEMINI_EMBEDDINGS.name:
+            return f"/v1beta/models/{name}:batchEmbedContents"
         return f"/v1beta/models/{name}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
 
     def headers(self, api_key: str) -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ ROOT = Path(__file__).parent.parent / "golden"
 ECHO_ID = "0123456789abcdef01234567"
 CREATED = 1_790_000_000
 PLAIN = b'{"model":"m","max_tokens":1000,"messages":[{"role":"user","content":"hi"}]}'
+PLAIN_CONTENTS = b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}'  # for a client of Gemini
 INPUTS = ("request.json", "answer.json", "stream.sse", "failure.http")
 OUTPUTS = ("upstream.json", "notes.json", "error.json", "client.json", "client.sse", "again.json", "fault.json")
 
@@ -98,7 +99,7 @@ class Case:
 
     def request(self) -> Request:
         """The client's request; a plain one when the case is only about an answer."""
-        body = self.read("request.json") or PLAIN
+        body = self.read("request.json") or (PLAIN_CONTENTS if self.settings.client == "gemini" else PLAIN)
         return unsealed(self.client.read_request(body), unseal)
 
     def target(self, request: Request) -> Target:
@@ -135,7 +136,7 @@ class Case:
             created=CREATED,
             include_usage=request.include_usage,
             legacy_functions=request.legacy_functions,
-            expose_reasoning=self.settings.expose_reasoning,
+            expose_reasoning=self.settings.expose_reasoning and request.show_thoughts is not False,
             named_tool=request.tool_choice is not None and request.tool_choice.mode == "named",
             seal=sealed,
             request=request.echo,
