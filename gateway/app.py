@@ -40,6 +40,7 @@ from gateway.settings import Config, Quota
 from gateway.stores.keeper import Keeper, KeeperEvent
 from gateway.stores.open import open_store
 from gateway.stores.pump import StoreLost
+from gateway.stores.responses import open_responses
 from gateway.tasks import Tasks
 from gateway.upstream import Origin, Tuning, Upstream
 from gateway.web.admin import start_admin
@@ -53,6 +54,7 @@ from gateway.web.patience import LAST_S
 from gateway.web.probes import Probes
 from gateway.web.protocol import Protocol
 from gateway.web.relay import OpenStreams
+from gateway.web.responses import Memory
 from gateway.web.socketio import SocketIoDoor
 from gateway.web.views import Views
 from gateway.web.websocket import WebSocketDoor
@@ -153,8 +155,15 @@ class Gateway:
         self.authenticator = Authenticator(config.auth, self._jwks)
         views = Views(self.pipeline, time.time())
         probes = Probes(self.not_ready, self.metrics)
+        self._responses = open_responses(config.store.url, self._no_memory)
         self.handlers = Handlers(
-            self.pipeline, self.authenticator, views, probes, self.streams, config.server.max_in_flight
+            self.pipeline,
+            self.authenticator,
+            views,
+            probes,
+            self.streams,
+            Memory(self._responses, time.time),
+            config.server.max_in_flight,
         )
         if config.admin.port is not None:
             self.handlers.close_metrics()
@@ -239,6 +248,7 @@ class Gateway:
         await self.webhooks.close()
         for keys in self._jwks.values():
             await keys.close()
+        await self._responses.close()
         await self.keeper.close()
 
     def sweep(self) -> None:
@@ -344,6 +354,10 @@ class Gateway:
         else:
             self.store_lost = False
             self.log.event("info", "store_back")
+
+    def _no_memory(self, message: str) -> None:
+        """Answers cannot be kept or found: conversations suffer, calls do not. Heard from another thread."""
+        self.log.event("error", "responses_store", message=message)
 
     def _open_jwks(self, config: Config) -> dict[str, Jwks]:
         return open_jwks(config.auth, report=lambda message: self.log.event("warning", "jwks", message=message))

@@ -87,15 +87,16 @@ class Bill:
         """Tokens used, and whether that is an estimate because the vendor's figure is missing or absurd."""
         if self._call.terms.free:
             return 0, False
+        silent = self._call.peek.max_tokens == 0  # vectors: nothing is generated, and not all vendors report usage
         tokens, estimated, suspect = charge(
             result.usage,
             input_bound=self._bound,
-            output_bytes=result.output_bytes,
+            output_bytes=0 if silent else result.output_bytes,
             held=self._want,
             abilities=choice.abilities,
             interrupted=result.fault is not None,
         )
-        if suspect:
+        if suspect and not (silent and result.usage is None):
             self._trail.suspect = True
             self._recorder.suspect(self._call, choice.deployment.name, result.usage)
         return tokens, estimated

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from gateway.core.limits import TenantLimits
 from gateway.errors import Fault, GatewayError
 from gateway.settings import Tenant
-from gateway.types import ClientHalf, Event, Notes, Peek, Reply, Usage
+from gateway.types import ClientHalf, Event, Notes, Peek, Reply, Tap, Usage
 
 MAX_SESSION_CHARS = 200
 LEFT = (
@@ -121,6 +121,7 @@ class Trail(Struct):
     stream: bool = False
     upstream_s: float = 0.0
     first_content_at: float = 0.0
+    tap: Tap | None = None  # beside a stream that passes through
 
     def skip(self, provider: str, model: str, because: str, reason: str) -> None:
         self.steps.append(Step(provider, model, "skipped", because, reason))

@@ -187,6 +187,10 @@ class Deployment:
         return found
 
     def _build_head(self, credential: int, model: str, stream: bool, dialect: str) -> bytes:
+        return self.head_at(credential, self.vendor.path(model, stream, dialect), stream)
+
+    def head_at(self, credential: int, path: str, stream: bool = False) -> bytes:
+        """As `head`, for a path of the vendor's that is no call: below the base URL."""
         lines = {
             "host": self.origin.authority,
             "content-type": "application/json",
@@ -195,4 +199,4 @@ class Deployment:
             "user-agent": f"passerelle/{__version__}",
         }
         lines.update(self.credentials[credential].headers)
-        return head("POST", self._prefix + self.vendor.path(model, stream, dialect), lines.items())
+        return head("POST", self._prefix + path, lines.items())

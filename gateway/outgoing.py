@@ -30,7 +30,7 @@ def prepare(
 ) -> tuple[bytes, bytes, Attempt]:
     """The body, the header lines of this very call, and the attempt. Raises Unsupported or BadRequest."""
     terms = call.terms
-    trail.notes = None  # of this candidate alone, not of one that failed
+    trail.notes = trail.tap = None  # of this candidate alone, not of one that failed
     if choice.passthrough is not None:
         body, sink = _relayed(call, choice, choice.passthrough, outlet, trail, clock)
         extra = terms.headers

@@ -79,6 +79,14 @@ class Routes:
         listed_only = default is None or not default.allow_unlisted or not settings.NAME.match(name)
         return None if listed_only else default
 
+    def abilities_of(self, name: str) -> Abilities:
+        """What the first of those that serve a listed name can do."""
+        try:
+            first = self.router.plan(name)[0]
+        except UnknownModel:
+            return Abilities()
+        return self._catalogue.abilities(self.deployments[first.provider].family, first.model)
+
     def label(self, model: str) -> str:
         """The model as a metric label: a configured name, or "other"."""
         return model if model in self.labels else "other"

@@ -159,7 +159,7 @@ class RelayedStream(Stream):
         swallow_usage: bool,
     ) -> None:
         super().__init__(vendor, outlet, trail, clock, idle_s)
-        self._tap = passthrough.tap(swallow_usage)
+        self._tap = trail.tap = passthrough.tap(swallow_usage)
         self._held: list[bytes] = []
 
     def _chunk(self, data: bytes) -> None:

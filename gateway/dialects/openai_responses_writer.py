@@ -43,7 +43,7 @@ from gateway.types import (
 
 
 class Writer:
-    """See types.StreamWriter. After Ended, `output` has the items that a store keeps."""
+    """See types.StreamWriter. After Ended, `output` has the items that a store keeps, and `response` is the whole object."""
 
     __slots__ = (
         "_begun",
@@ -59,10 +59,12 @@ class Writer:
         "_thought",
         "_usage",
         "_writers",
+        "response",
     )
 
     def __init__(self, echo: Echo) -> None:
         self._echo = echo
+        self.response: Wire = {}
         self._shows = shows_thoughts(echo)
         self._frames = Frames()
         self._begun = False
@@ -128,7 +130,7 @@ class Writer:
         return self._lifecycle("created", Ending(), []) + self._lifecycle("in_progress", Ending(), [])
 
     def _lifecycle(self, step: str, ending: Ending, output: list[Wire]) -> bytes:
-        whole = response_object(self._echo, ending, output, self._usage)
+        self.response = whole = response_object(self._echo, ending, output, self._usage)
         return self._frames.frame(f"response.{step}", {"response": whole})
 
     def _cut(self) -> list[Wire]:

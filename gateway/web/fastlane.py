@@ -29,12 +29,13 @@ from gateway.web.handlers import Handlers
 from gateway.web.lanewriter import LaneWriter
 from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, Unsent
 from gateway.web.plainhead import MAX_HEAD_BYTES, Head, may_become_plain, read_plain
+from gateway.web.spoken import CALLS
 from gateway.web.steps import Steps
 from gateway.web.surfaces import NoRoute
 
 MAX_AHEAD_BYTES = 64 * 1024
 MAX_IN_A_ROW = 16  # requests of one client that are served before others have their turn
-HOT = frozenset({"chat", "native_chat", "messages", "completions", "embeddings"})  # names of handlers
+HOT = frozenset(CALLS)  # names of handlers
 
 
 class Lane:

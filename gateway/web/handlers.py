@@ -27,11 +27,13 @@ from gateway.settings import Tenant
 from gateway.types import BadRequest
 from gateway.web.auth import FORBIDDEN, Authenticator, Principal, authorize
 from gateway.web.context import Context, Ids, request_id, session, traceparent
+from gateway.web.counting import Counting
 from gateway.web.exchange import ClientGone, Exchange
 from gateway.web.express import Express
 from gateway.web.kept import KEPT_S, Kept
 from gateway.web.probes import Probes
 from gateway.web.relay import JSON, Headers, OpenStreams
+from gateway.web.responses import Memory, ResponsesOutlet
 from gateway.web.spoken import CALLS, ERRORS, Speaking
 from gateway.web.surfaces import Match, NoRoute, Surfaces
 from gateway.web.views import Views
@@ -49,6 +51,7 @@ class Handlers:
         views: Views,
         probes: Probes,
         streams: OpenStreams,
+        memory: Memory,
         max_in_flight: int,
     ) -> None:
         self.pipeline = pipeline
@@ -61,7 +64,14 @@ class Handlers:
         self.arriving = 0  # requests whose bodies are on their way: not calls yet, but not to be dropped either
         self.draining = False
         self._max_in_flight = max_in_flight
-        self._views: dict[str, Handler] = {**views.handlers(), **probes.handlers()}
+        self._memory = memory
+        counting = Counting(pipeline)
+        self._views: dict[str, Handler] = {
+            **views.handlers(),
+            **probes.handlers(),
+            **counting.handlers(),
+            **memory.handlers(),
+        }
         self.express = Express(pipeline, self, self.ids, self.headers, streams, max_in_flight, self._run_on)
 
     async def handle(self, exchange: Exchange) -> None:
@@ -169,11 +179,15 @@ class Handlers:
     async def _chat(self, exchange: Exchange, kept: Kept, serial: str, at: float, received_at: float) -> None:
         if self.in_flight.value >= self._max_in_flight:
             raise _full()
-        terms = kept.terms
+        terms, previous = kept.terms, ""
         body = exchange.ready if exchange.ready is not None else await self._body(exchange)
+        if kept.outlet is ResponsesOutlet:
+            body, previous = await self._memory.resolved(terms.tenant, body)
         peek = terms.dialect.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
         outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation, self.pipeline.replay)
+        if isinstance(outlet, ResponsesOutlet):
+            outlet.memory, outlet.previous = self._memory, previous
         self.in_flight.value += 1
         try:
             await Run(self.pipeline, call, outlet).run()

@@ -185,6 +185,8 @@ class HttpOutlet:
             echo.legacy_functions = parsed.legacy_functions
             echo.named_tool = choice is not None and choice.mode == "named"
             echo.request = parsed.echo
+            hidden = parsed.show_thoughts is False or (parsed.thinking or {}).get("display") == "omitted"
+            echo.expose_reasoning = echo.expose_reasoning and not hidden
         else:
             echo.request = parsed
         return echo
@@ -223,10 +225,13 @@ class HttpOutlet:
         self._streams.remove(self)
         if not self._between_frames:
             self._exchange.write(b"\n\n")  # close the frame that was cut, so that ours is read as one
+        self._exchange.write(self._error_frame(error))
+        self._exchange.cut()
+
+    def _error_frame(self, error: GatewayError) -> bytes:
         if self._writer is None:
             self._writer = self._call.terms.dialect.writer(self.echo(self._trail.model))
-        self._exchange.write(self._writer.error(error))
-        self._exchange.cut()
+        return self._writer.error(error)
 
     # -------------------------------------------------------- the client's side
 

@@ -15,7 +15,7 @@ Access = Literal["open", "user", "admin", "metrics"]
 
 
 class Route(Struct, frozen=True):
-    """method and pattern of a path below the base ({name} is one segment), who may call it, and the handler's name."""
+    """method and pattern of a path below the base ({name} is one segment, {id} one or more), who may call it, and the handler's name."""
 
     method: str
     pattern: str
@@ -25,14 +25,35 @@ class Route(Struct, frozen=True):
     shape: str = "openai"  # whose words a refusal takes (web.spoken)
 
 
+GEMINI_ACTIONS = (
+    ("generateContent", "generate_content", "generate_content"),
+    ("streamGenerateContent", "stream_content", "generate_content"),
+    ("countTokens", "count_contents", "count_tokens"),
+    ("embedContent", "embed_content", "embeddings"),
+    ("batchEmbedContents", "embed_contents", "embeddings"),
+)
+
 UNDER_BASE: tuple[Route, ...] = (
     Route("POST", "/chat/completions", "chat", "chat_completions"),
     Route("POST", "/completions", "completions", "completions"),
     Route("POST", "/embeddings", "embeddings", "embeddings"),
     Route("POST", "/moderations", "moderations", "moderations"),
+    Route("POST", "/responses", "responses", "responses"),
+    Route("POST", "/responses/input_tokens", "count_responses", "count_tokens"),
+    Route("GET", "/responses/{name}", "response", "responses"),
+    Route("DELETE", "/responses/{name}", "delete_response", "responses"),
+    Route("GET", "/responses/{name}/input_items", "response_items", "responses"),
+    Route("POST", "/responses/{name}/cancel", "cancel_response", "responses"),
     Route("POST", "/chat", "native_chat", "native"),
     Route("POST", "/messages", "messages", "messages", shape="anthropic"),
     Route("POST", "/messages/count_tokens", "count_messages", "count_tokens", shape="anthropic"),
+    *(
+        Route("POST", f"{base}:{action}", handler, surface, shape="gemini")
+        for base in ("/v1beta/models/{id}", "/models/{id}")
+        for action, handler, surface in GEMINI_ACTIONS
+    ),
+    Route("GET", "/v1beta/models", "gemini_models", "models", shape="gemini"),
+    Route("GET", "/v1beta/models/{id}", "gemini_model", "models", shape="gemini"),
     Route("GET", "/models", "models", "models"),
     Route("GET", "/models/{id}", "model", "models"),
     Route("GET", "/providers", "providers", "native"),
@@ -79,9 +100,7 @@ class Surfaces:
 
     def __init__(self) -> None:
         self._fixed = {(r.method, r.pattern): r for r in (*UNDER_BASE, *SOCKETS) if "{" not in r.pattern}
-        self._variable = [
-            (r, re.compile(r.pattern.replace("{id}", f"(?P<id>{_ID})"))) for r in UNDER_BASE if "{" in r.pattern
-        ]
+        self._variable = [(r, _pattern(r.pattern)) for r in UNDER_BASE if "{" in r.pattern]
         self._root = {(r.method, r.pattern): r for r in AT_ROOT}
         self._found: dict[tuple[str, str], Match] = {}
 
@@ -105,9 +124,9 @@ class Surfaces:
             return self._below(asked, based[2] or "", based[1])
         if any(pattern == path for _, pattern in self._root):
             raise NoRoute(("GET", "HEAD"))
-        if path.startswith("/v1/"):  # bare paths need the version: everything else at the root is ours
+        if path.startswith(("/v1/", "/v1beta/")):  # bare paths need the version: everything else at the root is ours
             return self._below(asked, path, None)
-        raise NoRoute
+        raise NoRoute(shape=_shape_of(path))
 
     def _below(self, method: str, rest: str, tenant: str | None) -> Match:
         rest = rest.rstrip("/") or "/"
@@ -125,6 +144,13 @@ class Surfaces:
         raise NoRoute(tuple(sorted(others)), _shape_of(rest))
 
 
+def _pattern(path: str) -> re.Pattern[str]:
+    whole = re.escape(path).replace(r"\{id\}", f"(?P<id>{_ID})").replace(r"\{name\}", "(?P<id>[^/]+)")
+    return re.compile(whole)
+
+
 def _shape_of(path: str) -> str:
     """Whose words are understood where nothing is served: SDKs of a vendor ask for paths of that vendor."""
+    if path.startswith(("/v1beta/", "/v1beta", "/v1/models/")) or ":" in path:
+        return "gemini"
     return "anthropic" if path.startswith("/messages") else "openai"

@@ -17,6 +17,8 @@ from gateway import __version__
 from gateway.core.ledger_rows import Window
 from gateway.core.ledger_views import AccountView
 from gateway.deployment import Deployment
+from gateway.dialects import gemini_models
+from gateway.dialects.anthropic_messages import ANTHROPIC
 from gateway.errors import InvalidJson, InvalidRequest, ModelNotFound
 from gateway.pipeline import Pipeline
 from gateway.web.context import Context
@@ -45,6 +47,8 @@ class Views:
         return {
             "models": self._models,
             "model": self._model,
+            "gemini_models": self._gemini_models,
+            "gemini_model": self._gemini_model,
             "providers": self._providers,
             "health": self._health,
             "stats": self._stats,
@@ -56,15 +60,50 @@ class Views:
     # ------------------------------------------------------------ models
 
     async def _models(self, exchange: Exchange, context: Context) -> None:
-        tenant, router = context.settings, self._pipeline.routes.router
-        listed = [self._model_row(name) for name in router.names(tenant.providers, tenant.models)]
+        """The list in the words of whoever asks: vendors' SDKs share this path, and tell themselves apart by their headers."""
+        if exchange.header("x-goog-api-client") or exchange.header("x-goog-api-key"):
+            await self._gemini_models(exchange, context)
+            return
+        if exchange.header("anthropic-version"):
+            rows = [self._anthropic_row(name) for name in self._names(context)]
+            self._answer(exchange, context, ANTHROPIC.write_models(rows))
+            return
+        listed = [self._model_row(name) for name in self._names(context)]
         self._answer(exchange, context, {"object": "list", "data": listed})
 
     async def _model(self, exchange: Exchange, context: Context) -> None:
-        name, tenant = context.match.id, context.settings
-        if name not in self._pipeline.routes.router.names(tenant.providers, tenant.models):
+        if exchange.header("x-goog-api-client") or exchange.header("x-goog-api-key"):
+            await self._gemini_model(exchange, context)
+            return
+        name = self._named(context)
+        anthropic = exchange.header("anthropic-version")
+        self._answer(exchange, context, self._anthropic_row(name) if anthropic else self._model_row(name))
+
+    async def _gemini_models(self, exchange: Exchange, context: Context) -> None:
+        listed = [self._gemini_row(name) for name in self._names(context)]
+        self._answer(exchange, context, gemini_models.write_models(listed))
+
+    async def _gemini_model(self, exchange: Exchange, context: Context) -> None:
+        self._answer(exchange, context, gemini_models.write_model(self._gemini_row(self._named(context))))
+
+    def _names(self, context: Context) -> list[str]:
+        tenant = context.settings
+        return self._pipeline.routes.router.names(tenant.providers, tenant.models)
+
+    def _named(self, context: Context) -> str:
+        name = context.match.id
+        if name not in self._names(context):
             raise ModelNotFound(f"The model '{name[:100]}' is not listed here. GET /models lists those that are.")
-        self._answer(exchange, context, self._model_row(name))
+        return name
+
+    def _anthropic_row(self, name: str) -> dict[str, Any]:
+        abilities = self._pipeline.routes.abilities_of(name)
+        return ANTHROPIC.model_entry(name, int(self._started_at), abilities.context, abilities.max_output)
+
+    def _gemini_row(self, name: str) -> gemini_models.Listed:
+        abilities = self._pipeline.routes.abilities_of(name)
+        embeds = abilities.embedding_dimensions is not None
+        return gemini_models.Listed(name, abilities.context, abilities.max_output, embeds)
 
     def _model_row(self, name: str) -> dict[str, Any]:
         owner = self._pipeline.routes.router.owner(name)
@@ -192,7 +231,8 @@ class Views:
         headers = (
             f"x-request-id: {context.request_id}\r\nrequest-id: {context.request_id}\r\ncache-control: no-store\r\n"
         )
-        exchange.answer(status, JSON + headers.encode(), orjson.dumps(msgspec.to_builtins(body)))
+        encoded = body if isinstance(body, bytes) else orjson.dumps(msgspec.to_builtins(body))
+        exchange.answer(status, JSON + headers.encode(), encoded)
         self._pipeline.recorder.other(context, exchange.method, exchange.path, status, "")
 
 
