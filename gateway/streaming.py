@@ -162,6 +162,23 @@ class RelayedStream(Stream):
         self._tap = trail.tap = passthrough.tap(swallow_usage)
         self._held: list[bytes] = []
 
+    def on_data(self, data: bytes) -> None:
+        """Most of a stream: bytes of frames, after the first of them, that the tap finds nothing in but words."""
+        if self.committed and not self.ended and not self._silent_since and data[0] not in _SILENT:
+            tap = self._tap
+            try:
+                out = tap.feed(data)
+            except (BadReply, LineTooLong) as bad:
+                self._break(bad_reply(str(bad)))
+                return
+            if tap.failed is None and not tap.ended:
+                if out:
+                    self._outlet.raw(out)
+                return
+            self._forward(out)
+        else:
+            super().on_data(data)
+
     def _chunk(self, data: bytes) -> None:
         self._forward(self._tap.feed(data))
 

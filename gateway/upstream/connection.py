@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
         if ended:
             self._finish(transfer)
         elif self._reader.in_body:
-            transfer.expect("idle_timeout", transfer.request.timeouts.idle_s, self._keeper.clock())
+            transfer.heard(self._keeper.clock())
 
     def eof_received(self) -> None:
         transfer = self._transfer

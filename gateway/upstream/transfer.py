@@ -109,6 +109,13 @@ class Transfer:
         self._limit_s = limit_s
         self.due_at = inf if self.paused and self.sent else now + limit_s
 
+    def heard(self, now: float) -> None:
+        """A piece of the answer came: the next one is waited for as long as an answer may be idle."""
+        self._waiting_for = "idle_timeout"
+        self._limit_s = limit_s = self.request.timeouts.idle_s
+        if not self.paused:
+            self.due_at = now + limit_s
+
     def expire(self, now: float) -> None:
         """Fail a transfer whose `due_at` or `total_at` has come."""
         if now >= self.total_at:

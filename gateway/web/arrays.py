@@ -19,7 +19,9 @@ class ArrayOutlet(HttpOutlet):
         if self._form is None:
             self._form = ArrayForm()
         super().raw(self._form.feed(data))
-        self._between_frames = True  # the form lets whole elements through, and white space may stand between them
+
+    def _between_frames(self) -> bool:
+        return True  # the form lets whole elements through, and white space may stand between them
 
     def end(self) -> None:
         if self._form is not None:

@@ -80,7 +80,11 @@ class LaneWriter(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if data and not self._closing:  # an empty chunk would be the end
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            if self._unwritten:
+                self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            else:
+                self._unwritten = b"%x\r\n%b\r\n" % (len(data), data)
+                self._lane.round.add(self)
 
     def end(self) -> None:
         if not self._closing:

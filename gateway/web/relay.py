@@ -2,7 +2,7 @@
 
 Header blocks are bytes; the part that the configuration fixes is built once per (provider, model) and kept.
 Rule 1: a stream that breaks is cut: an error frame, then the connection closes without the clean ending.
-Rule 2: a comment goes out after 15 s of silence, only between frames; a client that takes nothing for 30 s is let go.
+Rule 2: a comment goes out after 15 s of silence (a tick sooner or later), only between frames; a client that takes nothing for 30 s is let go.
 """
 
 from __future__ import annotations
@@ -134,8 +134,9 @@ class HttpOutlet:
     _trail: Trail
     _paused_at: float | None = None
     _flow: Flow | None = None
-    _last_write_at = 0.0
-    _between_frames = True
+    _last = b""  # what passed through last
+    _quiet = False  # nothing was written since the last tick; since when
+    _quiet_since = 0.0
 
     def __init__(
         self,
@@ -198,7 +199,6 @@ class HttpOutlet:
         block = self._headers.answered(self._call, trail, self._streams.clock())
         self._begin(block)
         self._exchange.flow(self)
-        self._last_write_at = self._streams.clock()
         self._streams.add(self)
 
     def _begin(self, headers: bytes) -> None:
@@ -206,8 +206,7 @@ class HttpOutlet:
 
     def raw(self, data: bytes) -> None:
         self._exchange.write(data)
-        self._last_write_at = self._streams.clock()
-        self._between_frames = data.endswith(_EMPTY_LINES)
+        self._last, self._quiet = data, False
 
     def events(self, events: list[Event]) -> None:
         if self._writer is None:
@@ -215,7 +214,7 @@ class HttpOutlet:
         data = self._writer.write(events)
         if data:
             self._exchange.write(data)
-            self._last_write_at = self._streams.clock()
+            self._quiet = False
 
     def end(self) -> None:
         self._streams.remove(self)
@@ -223,7 +222,7 @@ class HttpOutlet:
 
     def broken(self, error: GatewayError) -> None:
         self._streams.remove(self)
-        if not self._between_frames:
+        if not self._between_frames():
             self._exchange.write(b"\n\n")  # close the frame that was cut, so that ours is read as one
         self._exchange.write(self._error_frame(error))
         self._exchange.cut()
@@ -232,6 +231,10 @@ class HttpOutlet:
         if self._writer is None:
             self._writer = self._call.terms.dialect.writer(self.echo(self._trail.model))
         return self._writer.error(error)
+
+    def _between_frames(self) -> bool:
+        """Whether something of ours may be written now: not into the middle of a frame that passes through."""
+        return not self._last or self._last.endswith(_EMPTY_LINES)
 
     # -------------------------------------------------------- the client's side
 
@@ -260,6 +263,8 @@ class HttpOutlet:
             if now - self._paused_at > STUCK_AFTER_S:
                 self._streams.remove(self)
                 self._exchange.cut()
-        elif now - self._last_write_at >= PING_AFTER_S and self._between_frames:
-            self._last_write_at = now
+        elif not self._quiet:
+            self._quiet, self._quiet_since = True, now
+        elif now - self._quiet_since >= PING_AFTER_S and self._between_frames():
+            self._quiet_since = now
             self._exchange.write(self._call.terms.dialect.ping)

@@ -290,6 +290,7 @@ async def test_silence_is_filled_with_comments_whatever_ends_the_upstreams_lines
             told = b""
             while b"Hi" not in told:
                 told += await answer.content.readany()
+            stack.gateway.streams.sweep()  # hears of the silence
             await asyncio.sleep(0.1)
             stack.gateway.streams.sweep()
             told += await answer.content.read()
@@ -315,6 +316,7 @@ async def test_no_comment_and_no_error_lands_inside_a_frame_that_was_cut(
         stack = await alone_with(start_stack, upstream)
         listening = asyncio.create_task(hear(stack, path, model="own/m"))
         await until(lambda: len(stack.gateway.streams))
+        stack.gateway.streams.sweep()  # hears of the silence
         await asyncio.sleep(0.1)
         stack.gateway.streams.sweep()
         heard = await listening
