@@ -8,7 +8,8 @@ client (gemini_client_*)                                provider   request    ty
         tools      functions and the choice            bytes that pass through
         config     generationConfig                                passthrough  change a body, glance at an answer
         schema     OpenAPI's subset -> JSON Schema                 tap          beside a stream
-        fields     types, spellings, Google's words                client_array a stream as a JSON array
+        fields     types, spellings, Google's words                foreign      other vendors' envelopes
+                                                                   client_array a stream as a JSON array
         reply      types.Reply -> body, from answer,    both       count        countTokens
         grounding  sources                                         embeddings   embedContent, batchEmbedContents
         writer     events -> fragments                             models       the list of models
@@ -101,7 +102,7 @@ class Gemini:
         return Reader(undo)
 
     def change(self, body: bytes, peek: Peek, change: Change) -> bytes:
-        """Only an output cap or a temperature is ever added: the model stands in the URL."""
+        """Only an output cap or a temperature is ever added, and other vendors' envelopes go: the model stands in the URL."""
         return passthrough.change(body, peek, change)
 
     def glance(self, body: bytes) -> Glance:

@@ -52,7 +52,8 @@ class Envelope:
         self.waiting: list[Opaque] = []
 
     def add(self, opaque: Opaque | None) -> None:
-        if opaque is not None and self._echo.seal is not None:
+        """Keep it for the next part. A text that its vendor wants back once more is left out: opened, it would stand twice."""
+        if opaque is not None and opaque.kind != "text" and self._echo.seal is not None:
             self.waiting.append(opaque)
 
     def sign(self, part: Wire, own: Opaque | None = None) -> Wire:

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, field
 from gateway.core.jsontext import NotJson, decode
 from gateway.core.splice import places
 from gateway.dialects.gemini_client_fields import Fields, inside, invalid, members, missing, optional_whole
+from gateway.dialects.gemini_foreign import has_foreign
 from gateway.types import BadRequest, Peek
 
 MAX_CANDIDATES = 8
@@ -70,7 +71,7 @@ def peek(body: bytes) -> Peek:
         return _peek_closely(body)
     if bytes(memoryview(top.contents)[:2]) != b"[{":
         return _peek_closely(body)
-    return Peek("", False, cap, many or 1, has_temperature=config.temperature is not None)
+    return Peek("", False, cap, many or 1, has_temperature=config.temperature is not None, foreign=has_foreign(body))
 
 
 def _peek_closely(body: bytes) -> Peek:
@@ -81,7 +82,8 @@ def _peek_closely(body: bytes) -> Peek:
     top = members(dict(fields), "")
     _check_contents(top.get("contents"))
     raw = top.get(CONFIG)
-    return with_config(Peek("", False), _config(bytes(raw)) if raw is not None else {})
+    found = Peek("", False, foreign=has_foreign(body))
+    return with_config(found, _config(bytes(raw)) if raw is not None else {})
 
 
 def with_config(peek: Peek, config: Fields) -> Peek:

@@ -26,12 +26,14 @@ from gateway.dialects.gemini_client_answer import (
     is_native,
     logprobs_result,
     usage_metadata,
+    write_part,
 )
 from gateway.dialects.gemini_client_errors import error_object
 from gateway.dialects.gemini_client_grounding import grounding_metadata
 from gateway.dialects.gemini_client_reply import response_id
 from gateway.types import (
     Annotated,
+    BlockDone,
     ClientError,
     Echo,
     Ended,
@@ -39,6 +41,9 @@ from gateway.types import (
     Failed,
     Finished,
     FinishReason,
+    Image,
+    ImageDone,
+    Paused,
     ReasoningDelta,
     ReasoningDone,
     RefusalDelta,
@@ -49,6 +54,7 @@ from gateway.types import (
     ToolStart,
     Usage,
     UsageSeen,
+    VendorBlock,
 )
 
 _encode = msgspec.json.encode
@@ -124,10 +130,13 @@ class Writer:
             RefusalDelta: self._refusal,
             ToolStart: self._tool_start,
             ToolDelta: self._tool_delta,
+            ImageDone: self._image,
+            BlockDone: self._block,
             Annotated: self._annotated,
             Finished: self._finish,
             UsageSeen: self._usage_seen,
-            Failed: self._failed,
+            Paused: self._unsaid,
+            Failed: self._unsaid,
             Ended: self._ended,
         }
 
@@ -218,6 +227,19 @@ class Writer:
             choice.calls[event.index].add(event.arguments)
         return b""
 
+    def _image(self, event: ImageDone) -> bytes:
+        return self._whole_part(event.image, event.choice)
+
+    def _block(self, event: BlockDone) -> bytes:
+        return self._whole_part(event.block, event.choice)
+
+    def _whole_part(self, part: Image | VendorBlock, index: int) -> bytes:
+        """A picture, or a block of Google's own; another vendor's waits for what a client sends back."""
+        choice = self._choices.get(index) or self._choice(index)
+        before = self._parts(choice, choice.ready(False)) if choice.calls else b""
+        written = write_part(part, choice.envelope, show=False)
+        return before + (self._parts(choice, [written]) if written is not None else b"")
+
     def _annotated(self, event: Annotated) -> bytes:
         choice = self._choices.get(event.choice) or self._choice(event.choice)
         choice.notes += event.annotations
@@ -232,8 +254,8 @@ class Writer:
         self._usage = event.usage
         return b""
 
-    def _failed(self, event: Failed) -> bytes:
-        """Says nothing by itself: what the client is told of it comes through `error`."""
+    def _unsaid(self, event: Paused | Failed) -> bytes:
+        """Says nothing by itself: what comes of it is told by the next stream, or through `error`."""
         return b""
 
     def _ended(self, event: Ended) -> bytes:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.core.splice import set_members
+from gateway.dialects.gemini_foreign import without_foreign
 from gateway.dialects.gemini_wire import (
     BROKEN,
     RESTRICTED,
@@ -30,7 +31,10 @@ _decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 def change(body: bytes, peek: Peek, change: Change) -> bytes:
-    """`body` with an output cap or a temperature added to its generationConfig; the very same object when nothing is."""
+    """`body` with an output cap or a temperature added to its generationConfig, and without other vendors' envelopes; the very
+    same object when there is nothing to add and none of them."""
+    if peek.foreign:
+        body = without_foreign(body, change.model or peek.model)
     members: dict[str, bytes] = {}
     if change.max_tokens is not None and peek.max_tokens is None:
         members[CAPS[0]] = b"%d" % change.max_tokens

@@ -90,7 +90,7 @@ PLACES = [path for path in places(FULL) if path]
 def put(body: Any, path: tuple[Any, ...], value: Any) -> None:
     for key in path[:-1]:
         body = body[key]
-    body[path[-1]] = value
+    body[path[-1]] = copy.deepcopy(value)
 
 
 def written_everywhere(request: Request) -> None:

@@ -15,10 +15,13 @@ from gateway.dialects.gemini import GEMINI
 from gateway.errors import UpstreamError
 from gateway.types import (
     Annotated,
+    BlockDone,
     Ended,
     Event,
     Failed,
     Finished,
+    Image,
+    ImageDone,
     Notes,
     Opaque,
     Reasoning,
@@ -32,6 +35,7 @@ from gateway.types import (
     ToolStart,
     Usage,
     UsageSeen,
+    VendorBlock,
 )
 
 STREAMS = sorted(ROOT.glob("*/*/stream.sse"))
@@ -106,6 +110,20 @@ def test_signatures_go_out_on_what_follows_the_thought() -> None:
     assert texts[2]["text"] == ""
     own = parts(ReasoningDone(Reasoning("", NATIVE)), ToolStart(0, "a", "f", opaque=NATIVE), *DONE, seal=seal)
     assert [part["thoughtSignature"] for part in own] == ["c2ln", "c2ln"]
+
+
+def test_pictures_and_googles_own_blocks_are_parts_and_others_blocks_wait() -> None:
+    own = BlockDone(VendorBlock(Opaque("google", "server_block", {"executableCode": {"code": "1"}})))
+    other = BlockDone(VendorBlock(Opaque("anthropic", "server_block", {})))
+    again = BlockDone(VendorBlock(Opaque("anthropic", "text", {"type": "text"})))
+    picture = ImageDone(Image("image/png", "aGk="))
+
+    found = parts(own, other, again, picture, TextDelta("hi"), *DONE, seal=lambda opaque: f"gw1.{len(opaque)}")
+    assert found == [
+        {"executableCode": {"code": "1"}},
+        {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+        {"text": "hi", "thoughtSignature": "Z3cxLjE="},
+    ]
 
 
 def test_refusals_sources_and_log_probabilities_are_told() -> None:

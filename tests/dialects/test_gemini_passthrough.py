@@ -86,6 +86,24 @@ def test_what_is_added_is_what_is_read_and_nothing_else_changes(members: list[tu
         assert after == before
 
 
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        ("gemini-3-flash", '[{"text":"a","thoughtSignature":"skip_thought_signature_validator"},{"thoughtSignature":"skip_thought_signature_validator","text":"b"},{"thoughtSignature":"skip_thought_signature_validator"}]'),
+        ("gemini-2.5-pro", '[{"text":"a"},{"text":"b"},{"text":""}]'),
+    ],
+)  # fmt: skip
+def test_envelopes_of_other_vendors_never_reach_gemini(model: str, wanted: str) -> None:
+    parts = '[{"text":"a","thoughtSignature" : "Z3cxLng\\u003d"},{"thought_signature":"gw1.x","text":"b"},{"thoughtSignature":"Z3cxLng="}]'
+    kept = '{"contents":[{"parts":%s},{"parts":[{"text":"\\"thoughtSignature\\":\\"Z3cxLng=\\"","thoughtSignature":"c2ln"}]}]}'
+    body = (kept % parts).encode()
+    peek = GEMINI.peek(body)
+
+    assert peek.foreign
+    assert GEMINI.change(body, peek, Change(model=model)).decode() == kept % wanted
+    assert not GEMINI.peek(BODY).foreign
+
+
 # ---------------------------------------------------------------- glance
 
 
