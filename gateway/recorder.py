@@ -133,6 +133,7 @@ class Recorder:
         series = self._series.get(key) or self._bind(routes, key)
         same = {"surface": terms.surface, "tenant": terms.tenant, "user": terms.user, "key": terms.key}
         same |= {"provider": provider, "model": model, "upstream_model": upstream_model, "outcome": "ok"}
+        same["trace"] = terms.traceparent
         head = {"method": terms.method, "path": terms.path, "status": 200}
         before, between = (msgspec.json.encode(fields)[1:-1] for fields in (head, {k: v for k, v in same.items() if v}))
         return PlainLine(series, self._tallies_of(provider, terms.tenant), before, between)
