@@ -30,6 +30,7 @@ class Stub:
         self.usual: Act = says(echo)
         self.heard: list[tuple[bytes, bytes]] = []
         self.lines: list[StubLine] = []
+        self.held: list[tuple[StubLine, bytes]] = []
         self.port = 0
 
     async def start(self) -> None:
@@ -48,6 +49,16 @@ class Stub:
         self.clock.now += 0.25
         act = self.script.pop(0) if self.script else self.usual
         act(line, body)
+
+    def hold(self, line: StubLine, body: bytes) -> None:
+        """An act: say nothing until `release`."""
+        self.held.append((line, body))
+
+    def release(self, answer: bytes = b"") -> None:
+        """Give those that are held this answer, or the usual one."""
+        while self.held:
+            line, body = self.held.pop(0)
+            (says(answer) if answer else self.usual)(line, body)
 
 
 class StubLine(asyncio.Protocol):
