@@ -67,16 +67,24 @@ class Line:
         self.writer.write(b"".join(parts))
 
     async def answer(self) -> Answer:
-        """The next answer, with its length."""
+        """The next answer, whole."""
         async with asyncio.timeout(5):
             head = await self.reader.readuntil(b"\r\n\r\n")
             lines = head[:-4].decode("latin-1").split("\r\n")
             headers = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines[1:])]
             answer = Answer(int(lines[0].split(" ")[1]), headers)
-            length = answer.header("content-length")
-            assert length is not None, head
-            answer.body = await self.reader.readexactly(int(length))
+            if answer.header("transfer-encoding") is not None:
+                answer.body = await self._chunks()
+            else:
+                answer.body = await self.reader.readexactly(int(answer.header("content-length") or "none"))
         return answer
+
+    async def _chunks(self) -> bytes:
+        parts = []
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            parts.append((await self.reader.readexactly(size + 2))[:-2])
+        assert await self.reader.readexactly(2) == b"\r\n"
+        return b"".join(parts)
 
     async def ask(self, request: bytes) -> Answer:
         self.send(request)
@@ -135,8 +143,10 @@ class Side:
         self.token = self.admin = mint(config.auth, "acme", "tester", ["user", "admin"], 600, BEGAN)
 
     def config(self, more: dict[str, Any]) -> Any:
-        """The usual configuration with `more` laid over it."""
-        self._file.write_text(yaml.safe_dump(laid_over(self.settings, more)))
+        """The usual configuration with `more` laid over it; a tenant that is None there is none."""
+        settings = laid_over(self.settings, more)
+        settings["tenants"] = {name: tenant for name, tenant in settings["tenants"].items() if tenant is not None}
+        self._file.write_text(yaml.safe_dump(settings))
         return load(str(self._file), {}).config
 
     def _counted(self, real: Callable[[Any], bool]) -> Callable[[Any], bool]:

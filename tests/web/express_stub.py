@@ -105,8 +105,18 @@ def completion(text: str = "Hi", usage: Any = USAGE, finish: str = "stop", **mor
 
 
 def echo(body: bytes) -> bytes:
-    """An answer that says what was asked."""
-    return http(200, completion(json.decode(body)["messages"][-1]["content"]))
+    """An answer that says what was asked, as a stream where one was."""
+    asked = json.decode(body)
+    text = str(asked["messages"][-1]["content"])
+    if not asked.get("stream"):
+        return http(200, completion(text))
+    frames = [
+        {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": USAGE},
+    ]
+    return http(
+        200, b"".join(b"data: %b\n\n" % json.encode(f) for f in frames) + b"data: [DONE]\n\n", kind="text/event-stream"
+    )
 
 
 def http(status: int, body: bytes, *headers: str, kind: str = "application/json") -> bytes:

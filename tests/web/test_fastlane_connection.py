@@ -141,6 +141,25 @@ async def test_a_body_that_is_too_large_is_refused_by_its_length() -> None:
     assert wire.half_closed
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_body_that_is_too_large_is_never_ready(pieces: int) -> None:
+    seen: list[bytes | None] = []
+    gate = asyncio.get_running_loop().create_future()
+
+    async def read_late(exchange: Exchange) -> None:
+        await gate  # who asks must be looked up
+        seen.append(exchange.ready)
+        exchange.answer(413, b"", b"")
+
+    connection, wire = Room(read_late).connect()
+    whole = post(b"x" * (MAX_BODY_BYTES + 1))
+    for data in (whole,) if pieces == 1 else (whole[:1000], whole[1000:]):
+        connection.data_received(data)
+    gate.set_result(None)
+    await asyncio.sleep(0)
+    assert (seen, wire.half_closed) == ([None], True)
+
+
 # ---------------------------------------------------------------- the last answer
 
 
