@@ -231,7 +231,12 @@ class Connection(LaneWriter):
         self._serve()
 
     def _serve(self) -> None:
-        if not self._take(self):
+        try:
+            taken = self._take(self)
+        except BaseException:  # a bug: nobody would ever answer this request; the loop reports it
+            self.failed()
+            raise
+        if not taken:
             Steps(self._handlers.handle(self), self).step()
 
     def _more_body(self, data: bytes) -> None:
