@@ -26,6 +26,7 @@ class Stub:
 
     def __init__(self, clock: Moved) -> None:
         self.clock = clock
+        self.takes_s = 0.25
         self.script: list[Act] = []
         self.usual: Act = says(echo)
         self.heard: list[tuple[bytes, bytes]] = []
@@ -46,7 +47,7 @@ class Stub:
 
     def meet(self, line: StubLine, head: bytes, body: bytes) -> None:
         self.heard.append((head, body))
-        self.clock.now += 0.25
+        self.clock.now += self.takes_s
         act = self.script.pop(0) if self.script else self.usual
         act(line, body)
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from express_kit import Line, Side, chat, opened, told_both, until
 from express_stub import Act, StubLine, completion, ends, http, says
 
 LARGE = http(200, completion("word " * 40_000))
 STALE = http(200, completion("stale"))
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
+def event_loop_policy(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoopPolicy]:
+    yield uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 async def warm(side: Side, line: Line) -> None:
