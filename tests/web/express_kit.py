@@ -235,6 +235,7 @@ class Side:
             "metrics": {name: counted(rows) for name, rows in gateway.registry.snapshot().items()},
             "accounts": self.accounts(),
             "running": routes.limits_of("acme").running,
+            "budgets": [(d.budget._calls_sum, d.budget._retries_sum) for d in routes.deployments.values()],
             "health": {
                 name: (
                     d.breaker.state(self.clock.now),

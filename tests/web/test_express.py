@@ -11,6 +11,8 @@ from express_kit import COMPLETIONS, Side, chat, opened, told_both
 from express_stub import USAGE, completion, http, says
 from msgspec import json
 
+from gateway.web.express import MAX_ROADS
+
 TRACE = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADS: dict[str, tuple[str, ...]] = {
     "plain": (),
@@ -61,9 +63,12 @@ LIMITS: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    "cap", [{}, {"max_tokens": 50}, {"max_tokens": 50, "n": 3}], ids=["no cap", "cap", "cap of many"]
+)
 @pytest.mark.parametrize("limits", LIMITS)
-async def test_rate_limits_are_told_and_charged_alike(tmp_path: Path, limits: str) -> None:
-    side = await told_both(tmp_path, calls(max_tokens=50), tenants={"acme": {"limits": LIMITS[limits]}})
+async def test_rate_limits_are_told_and_charged_alike(tmp_path: Path, limits: str, cap: Any) -> None:
+    side = await told_both(tmp_path, calls(**cap), tenants={"acme": {"limits": LIMITS[limits]}})
     assert any(name.startswith("x-ratelimit-remaining") for name, _ in side.answers[-1][1])
 
 
@@ -166,6 +171,8 @@ async def test_many_models_on_one_connection(tmp_path: Path) -> None:
         for name in names:
             await side.ask(line, chat(model=name))
         assert side.taken == ([False] + [True] * 89 if side.express else [])
+        (connection,) = side.gateway._lane.connections  # type: ignore[union-attr]
+        assert len(connection.kept.roads) <= MAX_ROADS  # type: ignore[union-attr]
 
     side = await told_both(tmp_path, story, providers={"first": {"models": {"*": "*"}}})
     assert [json.decode(body)["model"] for _, body in side.first.heard] == names

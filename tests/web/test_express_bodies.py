@@ -11,7 +11,7 @@ from express_kit import COMPLETIONS, Side, chat, opened, told_both, until
 from express_stub import http
 from msgspec import json
 
-from gateway.web.auth import mint
+from gateway.web.auth import Authenticator, mint
 
 SIZE = 400
 HI = [{"role": "user", "content": "Hi"}]
@@ -231,6 +231,16 @@ async def test_a_reload_holds_from_the_next_request_on(
     if status == 200:
         assert dict(side.answers[3][1])["x-gateway-model"] == model
         assert json.decode((side.first.heard + side.stubs["second"].heard)[-1][1])["model"] == model
+
+
+async def test_keys_that_change_alone_are_asked_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as side:
+        line = await side.connect()
+        await side.ask(line, chat())
+        side.gateway.handlers.authenticator = Authenticator(side.gateway.config.auth)
+        for _ in range(2):
+            await side.ask(line, chat())
+        assert side.taken == [False, False, True]
 
 
 async def test_a_reload_while_a_call_flies_leaves_it_under_its_own_rules(tmp_path: Path) -> None:

@@ -85,22 +85,22 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.core.retry.MAX_PAUSE_S", 0.5)
 
 
-async def met(side: Side, act: Act, **more: Any) -> None:
+async def met(side: Side, act: Act, *lines: str, **more: Any) -> None:
     """Single failures, then as many in a row as open a breaker, with sound calls in between."""
     line = await side.connect()
     for times in (0, 1, 3, 0):
         for _ in range(times):
             side.first.script = [act]
-            await side.ask(line, chat("what fails", **more))
+            await side.ask(line, chat("what fails", **more), *lines)
         side.first.script = []
-        await side.ask(line, chat("that's ok.", **more))
+        await side.ask(line, chat("that's ok.", **more), *lines)
 
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_comes_to_the_same_end(tmp_path: Path, fault: str, plan: str) -> None:
     names, more = PLANS[plan]
-    side = await told_both(tmp_path, lambda side: met(side, FAULTS[fault]), names=names, **more)
+    side = await told_both(tmp_path, lambda side: met(side, FAULTS[fault], "x-request-id: mine"), names=names, **more)
     assert side.taken[:2] == [False, True]
     assert side.first.heard[1][1] == chat("what fails")
 

@@ -117,6 +117,17 @@ async def test_a_gateway_that_stops_ends_what_flies_with_an_error(tmp_path: Path
     assert side.stubs["second"].heard == []
 
 
+async def test_a_gateway_that_was_stopped_begins_no_call(tmp_path: Path) -> None:
+    async def story(side: Side) -> None:
+        line = await side.connect()
+        await side.ask(line, chat())
+        side.gateway.pipeline.stop_all()
+        assert (await side.ask(line, chat())).code == "overloaded"
+
+    side = await told_both(tmp_path, story, names=TWO)
+    assert [len(stub.heard) for stub in side.stubs.values()] == [1, 0]
+
+
 async def test_what_flies_when_the_gateway_is_drained_is_answered_before_the_connection_closes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
