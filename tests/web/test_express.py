@@ -72,6 +72,14 @@ async def test_rate_limits_are_told_and_charged_alike(tmp_path: Path, limits: st
     assert any(name.startswith("x-ratelimit-remaining") for name, _ in side.answers[-1][1])
 
 
+async def test_the_caps_of_all_choices_are_charged_while_a_call_runs(tmp_path: Path) -> None:
+    side = await told_both(
+        tmp_path, calls(max_tokens=50, n=3), tenants={"acme": {"limits": {"tokens_per_minute": 2000}}}
+    )
+    left = int(dict(side.answers[0][1])["x-ratelimit-remaining-tokens"])
+    assert 2000 - len(chat(max_tokens=50, n=3)) - 150 <= left < 2000 - len(chat(max_tokens=50, n=3)) - 100
+
+
 async def test_quotas_are_charged_alike(tmp_path: Path) -> None:
     more = {"tenants": {"acme": {"quota": {"daily_tokens": 5_000_000, "monthly_tokens": 90_000_000}}}}
     more["providers"] = {"first": {"quota": {"daily_tokens": 4_000_000}}}

@@ -187,11 +187,14 @@ async def test_a_breaker_that_is_half_open_lets_one_probe_through(tmp_path: Path
         side.first.release()
         assert (await line.answer()).status == 200
         await side.ask(line, chat("closed again"))
+        side.first.script = [says(error(500))] * 3
+        for _ in range(4):
+            await side.ask(line, chat("open again"))
 
     side = await told_both(tmp_path, story, names=TWO, breaker={"open_s": 60})
     by = [dict(headers)["x-gateway-provider"] for _, headers, _ in side.answers]
-    assert by == ["first"] * 2 + ["second"] * 5 + ["first"]
-    assert side.taken == [False, False, True, True, True, False, False, False, True]
+    assert by == ["first"] * 2 + ["second"] * 5 + ["first"] + ["second"] * 4
+    assert side.taken == [False, False, True, True, True, False, False, False, True, True, True, True, False]
 
 
 @pytest.mark.parametrize("answer", [http(200, completion()), error(500), error(400)], ids=["success", "failure", "400"])
