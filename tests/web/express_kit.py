@@ -30,6 +30,7 @@ from gateway.web.auth import mint
 from gateway.web.fastlane import Connection
 
 COMPLETIONS = "/api/v1/acme/ai/chat/completions"
+MESSAGES = "/api/v1/acme/ai/messages"  # translated: the upstreams speak Chat
 BEGAN = time.time()
 BODY_BYTES = 200
 SETTINGS: dict[str, Any] = {
@@ -39,7 +40,7 @@ SETTINGS: dict[str, Any] = {
     "breaker": {"failures": 3},
     "tenants": {"acme": {}},
 }
-OWN = re.compile(r"req_[0-9a-f]{24}|127\.0\.0\.1:\d+")  # what differs from gateway to gateway
+OWN = re.compile(r"(?<=[_-])[0-9a-f]{24}|127\.0\.0\.1:\d+")  # what differs from gateway to gateway
 PASSING = ("leased", "retryAt")  # what changes with real time alone
 
 
@@ -105,6 +106,7 @@ class Side:
 
     def __init__(self, express: bool, names: tuple[str, ...]) -> None:
         self.express = express
+        self.path = COMPLETIONS
         self.clock = Clock()
         self.stubs = {name: Stub(self.clock) for name in names}
         self.taken: list[bool] = []
@@ -192,12 +194,12 @@ class Side:
         """The gateway's ends of its connections to providers."""
         return [connection for pool in self.gateway.upstream._pools.values() for connection in pool._open]
 
-    def post(self, body: bytes, *lines: str, path: str = COMPLETIONS) -> bytes:
+    def post(self, body: bytes, *lines: str, path: str = "") -> bytes:
         """A request with these header lines; one that is usual gives way to one of theirs."""
         usual = ["host: gateway.test", "content-type: application/json", f"authorization: Bearer {self.token}"]
         given = {line.partition(":")[0] for line in lines}
         known = [line for line in usual if line.partition(":")[0] not in given]
-        head = [f"POST {path} HTTP/1.1", *known, *lines, f"content-length: {len(body)}"]
+        head = [f"POST {path or self.path} HTTP/1.1", *known, *lines, f"content-length: {len(body)}"]
         return "\r\n".join([*head, "", ""]).encode() + body
 
     async def ask(self, line: Line, body: bytes, *lines: str) -> Answer:
@@ -336,21 +338,22 @@ Story = Callable[[Side], Awaitable[None]]
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, express: bool = True, names: tuple[str, ...] = ("first",), **more: Any
+    folder: Path, *, express: bool = True, names: tuple[str, ...] = ("first",), path: str = COMPLETIONS, **more: Any
 ) -> AsyncIterator[Side]:
-    """A side with settings laid over the usual ones."""
+    """A side with settings laid over the usual ones; its clients usually ask at this path."""
     side = Side(express, names)
+    side.path = path
     async with AsyncExitStack() as stack:
         await side.start(folder, more)
         stack.push_async_callback(side.stop)
         yield side
 
 
-async def told_both(folder: Path, story: Story, *, names: tuple[str, ...] = ("first",), **more: Any) -> Side:
+async def told_both(folder: Path, story: Story, **more: Any) -> Side:
     """Tell the story to both and hold that everything to be seen is the same; gives back the one with the express."""
     sides = []
     for express in (True, False):
-        async with opened(folder, express=express, names=names, **more) as side:
+        async with opened(folder, express=express, **more) as side:
             await story(side)
             sides.append((side, await side.seen()))
     (fast, seen), (_, expected) = sides

@@ -166,8 +166,8 @@ async def test_a_model_is_asked_for_by_its_upstream_name_alike(tmp_path: Path, m
 
 
 async def test_an_old_cap_is_respelled_alike(tmp_path: Path) -> None:
-    more = {"providers": {"first": {"type": "openai", "default_model": "gpt-5.4"}}}
-    side = await told_both(tmp_path, calls(model="gpt-5.4", max_tokens=77, temperature=1), **more)
+    more = {"providers": {"first": {"type": "openai", "default_model": "gpt-5.1"}}}
+    side = await told_both(tmp_path, calls(model="gpt-5.1", max_tokens=77, temperature=1), **more)
     assert b'"max_completion_tokens":77' in side.first.heard[-1][1]
 
 
