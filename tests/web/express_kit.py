@@ -127,7 +127,7 @@ class Side:
             self.settings["providers"][name] = {
                 "type": "openai_compatible",
                 "api_key": f"sk-key-of-{name}",
-                "base_url": f"http://127.0.0.1:{stub.port}/v1",
+                "base_url": f"http://127.0.0.1:{stub.port}",
                 "default_model": f"{name}-model",
                 "priority": 9 - priority,
             }
@@ -248,7 +248,9 @@ class Side:
                 for name, d in routes.deployments.items()
             },
             "counts": dict(gateway.keeper.counts),
-            "upstream": {name: [(h.decode("latin-1"), b) for h, b in stub.heard] for name, stub in self.stubs.items()},
+            "upstream": {
+                name: [(sorted(h.split(b"\r\n")), b) for h, b in stub.heard] for name, stub in self.stubs.items()
+            },
             "views": [
                 await self.get(f"{base}/{view}") for view in ("stats", "providers", "quotas") if not gateway.draining
             ],

@@ -184,3 +184,37 @@ async def test_many_models_on_one_connection(tmp_path: Path) -> None:
 
     side = await told_both(tmp_path, story, providers={"first": {"models": {"*": "*"}}})
     assert [json.decode(body)["model"] for _, body in side.first.heard] == names
+
+
+# ---------------------------------------------------------------- other surfaces and other vendors
+
+EMBEDDING = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}], "model": "m", "usage": {"prompt_tokens": 7, "total_tokens": 7}}  # fmt: skip
+CLAUDE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 7, "output_tokens": 3}}  # fmt: skip
+GEMINI = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP", "index": 0}], "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}, "modelVersion": "m", "responseId": "r1"}  # fmt: skip
+OTHERS: dict[str, tuple[str, str, Any, Any]] = {
+    "Messages from Chat": ("/messages", "openai_compatible", None, chat(max_tokens=50)),
+    "Messages relayed": ("/messages", "anthropic", CLAUDE, chat(max_tokens=50)),
+    "Messages from Gemini": ("/messages", "gemini", GEMINI, chat(max_tokens=50)),
+    "Chat from Anthropic": ("/chat/completions", "anthropic", CLAUDE, chat(max_tokens=50)),
+    "Chat from Gemini": ("/chat/completions", "gemini", GEMINI, chat(max_tokens=50)),
+    "Completions": ("/completions", "openai_compatible", None, json.encode({"model": "first-model", "prompt": "Hi"})),
+    "Embeddings": ("/embeddings", "openai_compatible", EMBEDDING, json.encode({"model": "first-model", "input": "Hi"})),
+}
+
+
+@pytest.mark.parametrize("lines", [(), ("x-request-id: mine", TRACE, "anthropic-beta: b", "x-gateway-strict: 1")], ids=["plain", "headers"])  # fmt: skip
+@pytest.mark.parametrize("other", OTHERS)
+async def test_other_surfaces_and_vendors_are_served_alike(tmp_path: Path, other: str, lines: tuple[str, ...]) -> None:
+    path, kind, answer, body = OTHERS[other]
+
+    async def story(side: Side) -> None:
+        if answer is not None:
+            side.first.usual = says(http(200, json.encode(answer)))
+        line = await side.connect()
+        for _ in range(4):
+            await side.ask(line, body, *lines)
+
+    more = {"providers": {"first": {"type": kind}}}
+    side = await told_both(tmp_path, story, path=f"/api/v1/acme/ai{path}", **more)
+    assert [status for status, _, _ in side.answers] == [200] * 4, side.answers[0]
+    assert side.taken == [False, True, True, True]
