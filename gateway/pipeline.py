@@ -195,7 +195,8 @@ class Run(Outcome):
         """Try one candidate unless something speaks against it: its fault, or None. `trail.outcome` says when all is over."""
         deployment = choice.deployment
         now = self._p.clock()
-        if (self._trail.steps or self._call.terms.timeout_s is not None) and self._is_over(now):
+        may_be_over = self._trail.steps or self._p.stopped or self._call.terms.timeout_s is not None
+        if may_be_over and self._is_over(now):
             return None
         if deployment.breaker.state(now) == "open":
             closed = deployment.closed(now)

@@ -21,6 +21,10 @@ from gateway.types import Notes, Usage
 
 MAX_SERIES = 20_000
 MAX_TALLIES = 100_000
+_PLAIN = (
+    b'"request_id":"%b",%b,"duration_ms":%.3f,%b,"attempts":1,"total_tokens":%d,"upstream_ms":%.3f,'
+    b'"input_tokens":%d,"output_tokens":%d}\n'
+)
 NOT_THE_PROVIDERS = (
     "gone",
     "deadline",
@@ -133,6 +137,7 @@ class Recorder:
         series = self._series.get(key) or self._bind(routes, key)
         same = {"surface": terms.surface, "tenant": terms.tenant, "user": terms.user, "key": terms.key}
         same |= {"provider": provider, "model": model, "upstream_model": upstream_model, "outcome": "ok"}
+        same["trace"] = terms.traceparent
         head = {"method": terms.method, "path": terms.path, "status": 200}
         before, between = (msgspec.json.encode(fields)[1:-1] for fields in (head, {k: v for k, v in same.items() if v}))
         return PlainLine(series, self._tallies_of(provider, terms.tenant), before, between)
@@ -148,21 +153,20 @@ class Recorder:
             tally.tokens += total
         series.attempts_ok.value += 1
         if self.log.writes_access:
-            self.log.plain(
-                at,
-                b'"request_id":"%b",%b,"duration_ms":%.3f,%b,"attempts":1,"total_tokens":%d,"upstream_ms":%.3f,'
-                b'"input_tokens":%d,"output_tokens":%d}\n'
-                % (
-                    id_,
-                    line.before,
-                    duration_s * 1000,
-                    line.between,
-                    total,
-                    upstream_s * 1000,
-                    usage.input,
-                    usage.output,
-                ),
+            figures = (
+                id_,
+                line.before,
+                duration_s * 1000,
+                line.between,
+                total,
+                upstream_s * 1000,
+                usage.input,
+                usage.output,
             )
+            text = _PLAIN % figures
+            if not (usage.input and usage.output):  # what is zero is left out, as of any line
+                text = text.replace(b',"input_tokens":0', b"").replace(b',"output_tokens":0', b"")
+            self.log.plain(at, text)
 
     def fault(self, call: Call, step: Step, fault: Fault) -> None:
         """One attempt failed: for the operator, with what must not reach the client."""

@@ -10,10 +10,11 @@ Rule 3: lists keep the order of the wire. Translation only appends, so that turn
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from gateway.errors import Fault, FaultKind
 
@@ -299,6 +300,11 @@ class Written(Struct):
 
 
 # ---------------------------------------------------------------- answer
+
+MAX_COUNT = 2**53  # the largest whole number that every reader of JSON reads alike
+Count = typing.Annotated[
+    int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)
+]  # of tokens, as a vendor reports it; what is beyond is no count
 
 
 class Usage(Struct, frozen=True):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import FaultKind
-from gateway.types import Failed, FinishReason, Usage
+from gateway.types import Count, Failed, FinishReason, Usage
 
 DECLINED = "The model declined to respond."
 
@@ -51,16 +51,16 @@ SPENT = frozenset(
 
 
 class OutputDetails(Struct):
-    thinking_tokens: int = 0
+    thinking_tokens: Count = 0
 
 
 class WireUsage(Struct):
     """As reported; None for what was left out, which in a stream means: unchanged."""
 
-    input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    output_tokens: Count | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
     speed: str | None = None

@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from gateway.dialects.gemini_parts import GOOGLE, SIGNATURE
 from gateway.dialects.gemini_tools import Undo, read_call
 from gateway.errors import FaultKind
-from gateway.types import FinishReason, Image, Opaque, ToolCall, Usage, VendorBlock
+from gateway.types import Count, FinishReason, Image, Opaque, ToolCall, Usage, VendorBlock
 
 Decoded = TypeVar("Decoded")
 
@@ -75,12 +75,12 @@ class Answer(Struct, rename="camel"):
 
 
 class Counts(Struct, rename="camel"):
-    prompt_token_count: int | None = None
-    candidates_token_count: int | None = None
-    thoughts_token_count: int | None = None
-    tool_use_prompt_token_count: int | None = None
-    cached_content_token_count: int | None = None
-    total_token_count: int | None = None
+    prompt_token_count: Count | None = None
+    candidates_token_count: Count | None = None
+    thoughts_token_count: Count | None = None
+    tool_use_prompt_token_count: Count | None = None
+    cached_content_token_count: Count | None = None
+    total_token_count: Count | None = None
 
 
 class Rejection(Struct):

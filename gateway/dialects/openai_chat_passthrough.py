@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.splice import set_members
 from gateway.dialects.openai_usage import usage_of
-from gateway.types import BadReply, Change, Glance, Peek, Usage
+from gateway.types import BadReply, Change, Count, Glance, Peek, Usage
 
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 _OLD_CAP = b'"max_tokens"'
@@ -59,18 +59,18 @@ def _asking_for_usage(options: Raw | None) -> bytes:
 
 
 class _PromptDetails(Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
 
 
 class _CompletionDetails(Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class _Usage(Struct):
-    prompt_tokens: int
-    completion_tokens: int = 0
-    total_tokens: int | None = None
+    prompt_tokens: Count
+    completion_tokens: Count = 0
+    total_tokens: Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
-from gateway.types import Usage
+from gateway.types import MAX_COUNT, Usage
 
 
 def usage_of(value: object) -> Usage | None:
@@ -12,7 +12,7 @@ def usage_of(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
     prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens", 0)
-    if type(prompt) is not int or type(completion) is not int:
+    if not (_is_count(prompt) and _is_count(completion)):
         return None
     total = value.get("total_tokens")
     before, after = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
@@ -22,7 +22,7 @@ def usage_of(value: object) -> Usage | None:
         cache_read=_count(before, "cached_tokens"),
         cache_write=_count(before, "cache_write_tokens"),
         reasoning=_count(after, "reasoning_tokens"),
-        total=total if type(total) is int else prompt + completion,
+        total=total if _is_count(total) else prompt + completion,
     )
 
 
@@ -44,4 +44,8 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 def _count(details: object, field: str) -> int:
     count = details.get(field) if isinstance(details, dict) else None
-    return count if type(count) is int else 0
+    return count if _is_count(count) else 0
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and -MAX_COUNT <= value <= MAX_COUNT

@@ -65,7 +65,7 @@ class Upstream:
     async def close(self) -> None:
         """Fail what is in flight, close all connections, and wait for them. Draining is done before, by whoever sends."""
         self._closed = True
-        for pool in self._pools.values():
+        for pool in list(self._pools.values()):
             await pool.close()
         await self._dialer.close()
         if self._sweeper is not None:
@@ -81,7 +81,7 @@ class Upstream:
         occupied = any(pool.occupied for pool in self._pools.values())
         self._sweeper = self._loop.call_later(self._tuning.sweep_s, self._sweep) if occupied else None
         now = self._clock()
-        for pool in self._pools.values():
+        for pool in list(self._pools.values()):  # a sink that hears of its end may call somebody else
             pool.sweep(now)
 
     async def _lookup(self, host: str, port: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:

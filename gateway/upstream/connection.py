@@ -45,7 +45,7 @@ class Keeper(Home, Protocol):
 class Connection(asyncio.Protocol):
     """See the module. `uses` counts exchanges; `idle_since` is when it last came back to its pool."""
 
-    __slots__ = ("_keeper", "_plain", "_reader", "_transfer", "_unwritten", "idle_since", "transport", "uses")
+    __slots__ = ("_keeper", "_large", "_plain", "_reader", "_transfer", "_unwritten", "idle_since", "transport", "uses")
 
     transport: asyncio.Transport
 
@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._reader = Reader()
         self._transfer: Transfer | None = None
         self._unwritten = b""  # a request that goes out with the end of the round
+        self._large = b""  # its body, where that is large
         self.idle_since = 0.0
         self.uses = 0
 
@@ -74,26 +75,34 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
         head, body = request.head if self._plain else self._keeper.final_head(request.head), request.body
         if not body and head.startswith(_BODYLESS):
-            self.transport.write(head + b"\r\n")
+            self._unwritten = head + b"\r\n"
         elif len(body) <= _LARGE_BODY_BYTES:
             self._unwritten = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
-            self._keeper.round.add(self)
         else:  # one more system call is cheaper than one more copy
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n" % (head, len(body)))
-            self.transport.write(body)
+            self._unwritten, self._large = b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body
+        self._keeper.round.add(self)
 
     def flush(self) -> None:
         """Write the request that `start` kept back until the end of the round."""
         data, self._unwritten = self._unwritten, b""
         if data and not self.transport.is_closing():
             self.transport.write(data)
+            if self._large:
+                self.transport.write(self._large)
+                self._large = b""
+
+    def _withdraw(self, transfer: Transfer | None) -> None:
+        """What was not yet written never will be."""
+        if self._unwritten and transfer is not None:
+            transfer.sent = False
+        self._unwritten = self._large = b""
 
     # ------------------------------------------------ called by the transfer
 
     def drop(self) -> None:
         """Nobody waits any more: close at once, what was not yet written included."""
+        self._withdraw(self._transfer)
         self._transfer = None
-        self._unwritten = b""
         self._reader.silence()
         self.transport.abort()
 
@@ -155,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def _break(self, transfer: Transfer, why: str) -> None:
         self._transfer = None
-        self._unwritten = b""
+        self._withdraw(transfer)
         self.transport.abort()
         if self._reader.silent and self.uses > 1:
             self._keeper.replace(transfer)

@@ -221,7 +221,7 @@ class Connection(LaneWriter):
     def _begin(self, head: Head, body_at: int) -> None:
         self._head, self._needed = head, head.length
         rest = len(self._buffer) - body_at - head.length
-        if rest >= 0:
+        if rest >= 0 and head.length <= self._lane.max_body_bytes:
             self.ready = self._buffer[body_at : body_at + head.length]
             self._buffer = self._buffer[body_at + head.length :] if rest else b""
         else:
@@ -231,7 +231,12 @@ class Connection(LaneWriter):
         self._serve()
 
     def _serve(self) -> None:
-        if not self._take(self):
+        try:
+            taken = self._take(self)
+        except BaseException:  # a bug: nobody would ever answer this request; the loop reports it
+            self.failed()
+            raise
+        if not taken:
             Steps(self._handlers.handle(self), self).step()
 
     def _more_body(self, data: bytes) -> None:
@@ -239,7 +244,7 @@ class Connection(LaneWriter):
         body = self._arriving
         assert body is not None
         body += data
-        if len(body) >= self._needed:
+        if len(body) >= self._needed <= self._lane.max_body_bytes:
             with memoryview(body) as view:
                 self.ready, self._buffer = bytes(view[: self._needed]), bytes(view[self._needed :])
             self._arriving = None

@@ -46,7 +46,9 @@ def test_an_answer_says_who_it_is_and_what_it_cost() -> None:
     assert read.choices[0].finish == "stop"
 
 
-@pytest.mark.parametrize("usage", [None, {"input_tokens": "many"}, [], {"input_tokens": 1.5}])
+@pytest.mark.parametrize(
+    "usage", [None, {"input_tokens": "many"}, [], {"input_tokens": 1.5}, {"input_tokens": 10**400}]
+)
 def test_a_figure_gone_wrong_costs_the_figure_and_not_the_answer(usage: Any) -> None:
     read = reply(words("hi"), usage=usage)
 

@@ -147,7 +147,7 @@ def test_thoughts_count_as_output_and_tool_prompts_as_input() -> None:
     )
 
 
-@pytest.mark.parametrize("counts", [None, "many", {"promptTokenCount": "a"}, []])
+@pytest.mark.parametrize("counts", [None, "many", {"promptTokenCount": "a"}, {"totalTokenCount": 10**400}, []])
 def test_counts_that_cannot_be_read_cost_no_answer(counts: Any) -> None:
     reply = read({"text": "x"}, more={"usageMetadata": counts})
 

@@ -153,7 +153,8 @@ def test_usage_and_finish_are_read_from_an_answer() -> None:
 
 @pytest.mark.parametrize(
     "usage",
-    [None, {}, [], "no", {"prompt_tokens": "23"}, {"prompt_tokens": 1.5, "completion_tokens": 1}, {"prompt_tokens": True, "completion_tokens": 1}],
+    [None, {}, [], "no", {"prompt_tokens": "23"}, {"prompt_tokens": 1.5, "completion_tokens": 1}, {"prompt_tokens": True, "completion_tokens": 1},
+     {"prompt_tokens": 10**400, "completion_tokens": 1}, {"prompt_tokens": 1, "completion_tokens": -(10**20)}],
 )  # fmt: skip
 def test_usage_of_a_wrong_form_is_no_usage(usage: object) -> None:
     assert OPENAI_CHAT.glance(answer(usage=usage)).usage is None
@@ -168,6 +169,8 @@ def test_details_of_a_wrong_form_do_not_spoil_the_counts() -> None:
     }
 
     assert OPENAI_CHAT.glance(answer(usage=odd)).usage == Usage(input=5, output=2, total=7)
+    endless = {**odd, "prompt_tokens_details": {"cached_tokens": 10**400}, "total_tokens": 10**400}
+    assert OPENAI_CHAT.glance(answer(usage=endless)).usage == Usage(input=5, output=2, total=7)
     assert OPENAI_CHAT.glance(answer(usage={"prompt_tokens": 5, "completion_tokens": 2})).usage == Usage(5, 2, total=7)
 
 

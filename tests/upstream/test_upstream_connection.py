@@ -105,27 +105,32 @@ def test_a_request_goes_out_with_the_end_of_the_round(
     assert len(transport.written) == 1 and transport.written[0].endswith(b"\r\n\r\n{}")
 
 
+@pytest.mark.parametrize("size", [2, 100_000])
 def test_what_comes_before_the_request_went_out_answers_nobody(
-    connection: Connection, keeper: Keeper, transport: FakeTransport
+    connection: Connection, keeper: Keeper, transport: FakeTransport, size: int
 ) -> None:
     start(connection, keeper, Recorder())
     connection.data_received(HELLO)
     keeper.lasts = True
     sink = Recorder()
-    transfer = start(connection, keeper, sink)
+    transfer = start(connection, keeper, sink, body=b"x" * size)
     connection.data_received(HELLO)  # to a request that nobody has seen
     connection.flush()
     assert sink.words == []
     assert (transport.closed, len(transport.written), keeper.replaced) == (True, 1, [transfer])
+    assert not transfer.sent
 
 
+@pytest.mark.parametrize("size", [2, 100_000])
 def test_a_request_that_is_given_up_in_its_own_round_never_goes_out(
-    connection: Connection, keeper: Keeper, transport: FakeTransport
+    connection: Connection, keeper: Keeper, transport: FakeTransport, size: int
 ) -> None:
     keeper.lasts = True
-    start(connection, keeper, Recorder()).cancel()
+    transfer = start(connection, keeper, Recorder(), body=b"x" * size)
+    transfer.cancel()
     connection.flush()
     assert transport.written == [] and transport.closed
+    assert not transfer.sent, "the upstream cannot have acted on it"
 
 
 def test_a_large_body_is_written_without_copying_it(

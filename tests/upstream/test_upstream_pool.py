@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
+from msgspec import structs
 from upstream_kit import HELLO, PATIENT, Recorder, Serve, answering, read_request, request
 
 from gateway.upstream import Origin, Tuning, Upstream, UpstreamFailed, fetch
@@ -238,6 +239,23 @@ async def test_an_exchange_leaves_nothing_to_the_garbage_collector(serve: Serve,
     finally:
         gc.enable()
     assert kept == []
+
+
+async def test_who_hears_of_a_timeout_may_call_another_origin_at_once(serve: Serve) -> None:
+    troubles: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: troubles.append(context))
+    upstream = Upstream(Tuning(sweep_s=0.02), environ={})
+    slow, other = await serve(answering(pause_s=5)), await serve(answering(HELLO))
+    instead = Recorder()
+
+    def call_another(word: str) -> None:
+        upstream.send(request(other), instead)
+
+    sink = Recorder(call_another)
+    upstream.send(request(slow, timeouts=structs.replace(PATIENT, first_byte_s=0.05)), sink)
+    await asyncio.wait_for(instead.over.wait(), 2)
+    assert (sink.words, bytes(instead.data), troubles) == (["fault"], b"hello", [])
+    await upstream.close()
 
 
 async def test_stats_know_every_origin(serve: Serve, upstream: Upstream) -> None:

@@ -9,8 +9,10 @@ import tracemalloc
 import pytest
 from lane_kit import MAX_BODY_BYTES, Room, Slow, answer_at_once, post, read_and_answer, refuse_at_once
 
+from gateway.upstream.round import Round
 from gateway.web.exchange import Exchange
 from gateway.web.fastlane import MAX_AHEAD_BYTES, MAX_IN_A_ROW
+from gateway.web.lanewriter import MAX_KEPT_BACK_BYTES
 
 # ---------------------------------------------------------------- ahead of its answers
 
@@ -139,6 +141,43 @@ async def test_a_body_that_is_too_large_is_refused_by_its_length() -> None:
     connection.data_received(post(b"x" * (MAX_BODY_BYTES + 1))[:1000])
     assert wire.written.startswith(b"HTTP/1.1 413 ")
     assert wire.half_closed
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_body_that_is_too_large_is_never_ready(pieces: int) -> None:
+    seen: list[bytes | None] = []
+    gate = asyncio.get_running_loop().create_future()
+
+    async def read_late(exchange: Exchange) -> None:
+        await gate  # who asks must be looked up
+        seen.append(exchange.ready)
+        exchange.answer(413, b"", b"")
+
+    connection, wire = Room(read_late).connect()
+    whole = post(b"x" * (MAX_BODY_BYTES + 1))
+    for data in (whole,) if pieces == 1 else (whole[:1000], whole[1000:]):
+        connection.data_received(data)
+    gate.set_result(None)
+    await asyncio.sleep(0)
+    assert (seen, wire.half_closed) == ([None], True)
+
+
+async def test_not_much_of_a_round_is_kept_back() -> None:
+    """A client that takes nothing must be felt before the round is over."""
+
+    async def stream(exchange: Exchange) -> None:
+        exchange.begin(200, b"")
+        for _ in range(40):
+            exchange.write(b"x" * 1000)
+        exchange.end()
+
+    room = Room(stream)
+    room.lane.round = Round(asyncio.get_running_loop())
+    connection, wire = room.connect()
+    connection.data_received(post())
+    assert 40_000 - MAX_KEPT_BACK_BYTES < len(wire.written) < 40_000
+    await asyncio.sleep(0)
+    assert wire.written.count(b"x" * 1000) == 40 and wire.written.endswith(b"0\r\n\r\n")
 
 
 # ---------------------------------------------------------------- the last answer
