@@ -3,7 +3,7 @@
     python -m bench.hotpath            microseconds per call, and calls of Python functions per call
     python -m bench.hotpath profile    where they go (cProfile, sorted by own time)
 
-Everything is on: JWT, SQLite quotas, rate limits, breaker, metrics, access log. Only transports are replaced by in-memory ones.
+Everything is on: JWT, SQLite quotas, breaker, metrics, access log. Only transports are replaced by in-memory ones.
 """
 
 from __future__ import annotations

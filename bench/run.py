@@ -3,7 +3,7 @@
     python -m bench.run [--quick] [--output FILE]      PEERS=1 measures other gateways too (bench.peers)
 
 JSON and streams have systems of their own, fresh ones, so that memory is that of the load alone. Ours always runs with
-everything on: JWT, quotas in SQLite, rate limits, breaker, metrics, access log.
+everything on: JWT, quotas in SQLite, breaker, metrics, access log.
 """
 
 from __future__ import annotations
