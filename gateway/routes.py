@@ -36,8 +36,12 @@ class Choice(Struct, frozen=True):
     abilities: Abilities
     dialect: ProviderHalf
     passthrough: Passthrough | None
-    looks: bool = False  # the vendor picks another dialect for some requests: see `picked`
+    looks: tuple[bytes, ...] = ()  # with one of these in the body the vendor may want another dialect (outgoing.picked)
     mended: Any = None  # the request to send instead, after the vendor refused what our translation made of it
+
+    def looks_at(self, body: bytes) -> bool:
+        """Whether the request decides in which dialect it is sent."""
+        return any(mark in body for mark in self.looks)
 
     @property
     def alias(self) -> bool:

@@ -725,8 +725,9 @@ class Vendor(Protocol):
         """
         ...
 
-    def looks(self, client: str, abilities: Abilities) -> bool:
-        """Whether `pick` has to see the request, because the vendor takes it in one dialect or another by what it holds."""
+    def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
+        """When `pick` has to see the request, because the vendor takes it in one dialect or another by what it holds: if one of
+        these stands in the body. Empty: never."""
         ...
 
     def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:

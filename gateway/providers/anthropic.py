@@ -87,8 +87,8 @@ class AnthropicVendor:
         """Chat in any dialect; there are no embeddings and no moderations."""
         return None if client.endswith(("_embeddings", "_moderations")) else ANTHROPIC
 
-    def looks(self, client: str, abilities: Abilities) -> bool:
-        return False
+    def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
+        return ()
 
     def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
         return ANTHROPIC

@@ -18,8 +18,8 @@ class Compatible(OpenAI):
         """Chat, which all of them speak; embeddings and moderations where the server has them."""
         return OPENAI_CHAT if client == OPENAI_RESPONSES.name else super().half(client)
 
-    def looks(self, client: str, abilities: Abilities) -> bool:
-        return False
+    def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
+        return ()
 
     def count(self, request: Request, target: Target) -> tuple[str, Written] | None:
         return None

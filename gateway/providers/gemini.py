@@ -74,8 +74,8 @@ class GeminiVendor:
             return GEMINI_EMBEDDINGS
         return None if client.endswith("_moderations") else GEMINI
 
-    def looks(self, client: str, abilities: Abilities) -> bool:
-        return False
+    def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
+        return ()
 
     def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
         return GEMINI

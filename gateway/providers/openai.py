@@ -42,6 +42,7 @@ PATHS = {
 _ELSEWHERE = re.compile(r"\b(?:use|in|with) (?:the )?/?v1/responses\b", re.IGNORECASE)
 _REFUSED_CODES = ("unsupported_parameter", "unsupported_value")
 _CLIENTS = (*CLIENTS_OWN, "context_overflow")
+TOOLS = (b'"tools"', b'"functions"')
 # What of a request counts, and is taken where tokens are counted.
 COUNTED = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
 _decode_top = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -92,11 +93,13 @@ class OpenAI:
             return OPENAI_RESPONSES
         return OPENAI_MODERATIONS if client == OPENAI_MODERATIONS.name else OPENAI_CHAT
 
-    def looks(self, client: str, abilities: Abilities) -> bool:
-        """A Chat client's bytes pass through unless the model is one of those that take tools elsewhere."""
+    def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
+        """A Chat client's bytes pass through unless they hold tools and the model is one of those that take them elsewhere."""
         if client == OPENAI_CHAT.name:
-            return abilities.requires_responses or abilities.chat_tools_effort_none
-        return client != OPENAI_RESPONSES.name and not client.endswith(("_embeddings", "_moderations"))
+            return TOOLS if abilities.requires_responses or abilities.chat_tools_effort_none else ()
+        if client == OPENAI_RESPONSES.name or client.endswith(("_embeddings", "_moderations")):
+            return ()
+        return (b"",)  # translated anyway
 
     def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
         return OPENAI_RESPONSES if needs_responses(request, abilities) else OPENAI_CHAT

@@ -44,7 +44,7 @@ def road_for(terms: Terms, routes: Routes, peek: Peek, headers: Headers, recorde
     except GatewayError:
         return None
     deployment = choice.deployment
-    if choice.looks or len(deployment.credentials) != 1:
+    if len(deployment.credentials) != 1:
         return None
     sent = terms.headers if choice.passthrough is not None else ()  # a vendor's own headers mean nothing to another
     if terms.traceparent:
