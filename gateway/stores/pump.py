@@ -9,6 +9,7 @@ Rule 3: no request's task ever waits on the store itself, so a cancelled request
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -142,9 +143,11 @@ class Pump:
         self, scopes: Scopes, tokens: int, wait_s: float, hold: Hold | None = None
     ) -> Hold | tuple[str, Purse]:
         """A hold on all scopes as soon as there is room, or the reason and the purse that has none."""
-        waiter = Waiter(scopes, tokens, hold, self._now_s(), wait_s)
         if self._closing:
             return "unavailable", self._wallet.current(scopes, self._clock())[0]
+        if not self._queue:
+            self._queue.attention.begin(self._now_s(), time.thread_time())
+        waiter = Waiter(scopes, tokens, hold, self._queue.attention.s, wait_s)
         self._queue.add(waiter)
         self.wake()
         try:
@@ -212,15 +215,17 @@ class Pump:
             call, self._call = self._call, None
             self._finish(call, now_s)
         if self._queue:
+            self._queue.attention.turn(now_s, time.thread_time())
             self._queue.serve(now_s, self._holders > 1)
         if self._call is None and now_s >= self._retry_s and not self._left:
             self._pending = self._pending or self._next(now_s)
             if self._pending is not None:
+                self._queue.owed()
                 self._call = asyncio.create_task(self.store.run(self._pending, self._clock()))
                 self._call.add_done_callback(lambda _: self.wake())
 
     async def _pause(self) -> None:
-        pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.deadline_s() - self._now_s())
+        pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.patience_s)
         if self._call is None and self._failures:
             pause_s = min(pause_s, self._retry_s - self._now_s())
         if self._left or pause_s <= 0:
@@ -241,6 +246,7 @@ class Pump:
             self._failed(e, now_s)
             return
         command, self._pending = self._pending, None
+        self._queue.paid()
         if self._failures:
             self._failures = 0
             self._report(StoreBack())
@@ -261,6 +267,7 @@ class Pump:
 
     def _failed(self, e: Exception, now_s: float) -> None:
         self.errors += 1
+        self._queue.owed()
         self._retry_s = now_s + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
         self._failures += 1
         if self._failures == 1:
