@@ -43,6 +43,7 @@ FLUSH_S = 0.25
 SWEEP_S = 2.0  # idle lease goes back after this long, twice at most
 REFRESH_S = 2.0  # what other processes changed is seen after this long
 RECALL_S = 0.1  # how often we look whether other processes wait for our lease
+YIELD_S = 0.02  # for each other process, three at most: so long after a transaction we leave the store to them before we ask again
 BEAT_S = 5.0
 NEWEST = 100  # alerts looked at for those of other processes
 DEAD_AFTER_S = 30.0
@@ -109,6 +110,7 @@ class Pump:
         self._failures = 0
         self._retry_s = 0.0
         self._due: dict[str, float] = {}
+        self._ask_s = float("-inf")  # no question for lease before this
 
     # ------------------------------------------------------------ for the keeper
 
@@ -226,6 +228,8 @@ class Pump:
 
     async def _pause(self) -> None:
         pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.patience_s)
+        if self._queue.asks and self._call is None:
+            pause_s = min(pause_s, self._ask_s - self._now_s())
         if self._call is None and self._failures:
             pause_s = min(pause_s, self._retry_s - self._now_s())
         if self._left or pause_s <= 0:
@@ -280,7 +284,7 @@ class Pump:
             return self._sync(tuple(self._wallet.collect({}, now_s, leave=True)), leave=True)
         if self._sync_due(now_s):
             return self._gather(now_s)
-        if self._holders > 1 and self._elapsed("recall", RECALL_S, now_s):
+        if self._holders > 1 and self._wallet.leases and self._elapsed("recall", RECALL_S, now_s):
             return Recalls(self._holder)
         if self._holders > 1 and self.store.local and self._elapsed("holders", BEAT_S, now_s):
             return Holders()
@@ -293,7 +297,7 @@ class Pump:
     def _sync_due(self, now_s: float) -> bool:
         if self._elapsed("sweep", SWEEP_S, now_s):
             self._wallet.sweep()
-        if self._queue.asks or self._resets:
+        if self._resets or (self._queue.asks and now_s >= self._ask_s):
             return True
         idle = not (self._wallet.unsettled or self._refused or self._wallet.outdated or self._wallet.returns)
         return (not idle and now_s >= self._due.get("flush", 0.0)) or now_s >= self._due.get("beat", 0.0)
@@ -326,6 +330,7 @@ class Pump:
     def _confirm(self, synced: Synced, now_s: float) -> None:
         self.syncs += 1
         self._holders = synced.holders
+        self._ask_s = now_s + YIELD_S * min(3, self._holders - 1)
         self._wallet.confirm(synced, now_s)
         self._queue.told()
         self._alarmed |= {(row.key, row.epoch) for row in synced.alerts if row.threshold >= 100}

@@ -4,7 +4,9 @@ Rule 1: one thread owns the connection; a caller that goes away never leaves a r
 Rule 2: every change is one BEGIN IMMEDIATE transaction with synchronous=FULL: what was answered survives kill -9 and power loss.
 Rule 3: a rollback journal, not WAL. SQLite before 3.51.3 can corrupt a WAL database that several processes write
 (sqlite.org/wal.html, "the WAL-reset bug"), and distributions ship older ones; a few transactions a second do not need WAL.
-Rule 4: after any error the connection is thrown away, so that no half transaction stays behind.
+Rule 4: whoever waits for another process's transaction looks every millisecond. SQLite's own pauses grow to 100 ms, and between
+busy processes who waits longest would wait for ever.
+Rule 5: after any error the connection is thrown away, so that no half transaction stays behind.
 """
 
 from __future__ import annotations
@@ -12,15 +14,20 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.core.ledger import apply
 from gateway.core.ledger_commands import Command, Delivered, Reply, Sync
 from gateway.stores.base import StoreDown, StoreUnusable
 from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
 
+Result = TypeVar("Result")
 BUSY_TIMEOUT_MS = 2_000  # how long a transaction waits for another process's
+LOOK_MS = 3  # SQLite looks after 1 and 2 ms, and then we ask it again
 APPLICATION_ID = 0x50415353  # "PASS": marks the file as ours
 
 
@@ -66,23 +73,23 @@ class SqliteStore:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+        db = sqlite3.connect(self.path, timeout=LOOK_MS / 1000, isolation_level=None)
         for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "trusted_schema = OFF", "temp_store = MEMORY"):
-            db.execute(f"PRAGMA {pragma}").fetchall()
+            _patiently(lambda pragma=pragma: db.execute(f"PRAGMA {pragma}").fetchall())  # type: ignore[misc]
         return db
 
     def _check(self, db: sqlite3.Connection) -> None:
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        verdict = _patiently(lambda: db.execute("PRAGMA quick_check(1)").fetchone()[0])
         if verdict != "ok":
             raise StoreUnusable(f"{self.path}: the database is damaged ({verdict}). Restore a backup or move it away.")
-        ours = db.execute("PRAGMA application_id").fetchone()[0]
-        empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        ours = _patiently(lambda: db.execute("PRAGMA application_id").fetchone()[0])
+        empty = _patiently(lambda: db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0)
         if ours != APPLICATION_ID and not empty:
             raise StoreUnusable(f"{self.path}: the database belongs to another program.")
 
     def _migrate(self, db: sqlite3.Connection) -> None:
         """Bring the schema up to date, in one transaction: two processes that start together do it once."""
-        db.execute("BEGIN IMMEDIATE")
+        _begin(db)
         try:
             db.execute("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")
             done = db.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0]
@@ -93,7 +100,7 @@ class SqliteStore:
                     db.execute(statement)
                 db.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (version,))
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute("COMMIT")
+            _commit(db)
         except BaseException:
             db.execute("ROLLBACK")
             raise
@@ -117,13 +124,14 @@ class SqliteStore:
         return self._connect()
 
     def _transact(self, db: sqlite3.Connection, command: Command, now: float) -> Reply:
-        writes = isinstance(command, Sync | Delivered)
-        db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         book = SqliteBook(db)
+        if not isinstance(command, Sync | Delivered):
+            return _patiently(lambda: apply(book, command, now)[1])  # a query is one statement, and so one moment
+        _begin(db)
         changes, reply = apply(book, command, now)
         if changes:
             book.write(changes)
-        db.execute("COMMIT")
+        _commit(db)
         return reply
 
     def _drop(self) -> None:
@@ -139,3 +147,22 @@ class SqliteStore:
         if isinstance(e, sqlite3.DatabaseError) and "malformed" in str(e):
             return StoreUnusable(f"{self.path}: the database is damaged ({e}). Restore a backup or move it away.")
         return StoreDown(f"{self.path}: {e}")
+
+
+def _begin(db: sqlite3.Connection) -> None:
+    _patiently(lambda: db.execute("BEGIN IMMEDIATE"))
+
+
+def _commit(db: sqlite3.Connection) -> None:
+    _patiently(lambda: db.execute("COMMIT"))  # readers may stand in the way; the transaction stays open meanwhile
+
+
+def _patiently(step: Callable[[], Result]) -> Result:
+    """`step`, again and again while another process is in the way."""
+    ends_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            return step()
+        except sqlite3.OperationalError as e:
+            if getattr(e, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends_at:
+                raise

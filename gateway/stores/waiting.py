@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from gateway.core.ledger_views import Reason
-from gateway.core.purse import Purse
+from gateway.core.purse import Purse, Wanted
 from gateway.core.wallet import Hold, Scopes, Wallet
 
 FRESH_S = 1.0  # for so long an account that the ledger said is spent needs no second question
@@ -48,7 +48,20 @@ class Waiter:
     `born_s` and `until_s` are attentive seconds, `asked_s` is the loop's time.
     """
 
-    __slots__ = ("answer", "answered", "ask", "asked_s", "asking", "born_s", "hold", "scopes", "tokens", "until_s")
+    __slots__ = (
+        "answer",
+        "answered",
+        "ask",
+        "asked_last",
+        "asked_s",
+        "asking",
+        "born_s",
+        "hold",
+        "last",
+        "scopes",
+        "tokens",
+        "until_s",
+    )
 
     def __init__(self, scopes: Scopes, tokens: int, hold: Hold | None, born_s: float, wait_s: float) -> None:
         self.scopes = scopes
@@ -58,6 +71,8 @@ class Waiter:
         self.until_s = born_s + wait_s
         self.ask = True  # goes into the next transaction
         self.asking = False  # is in the one under way
+        self.last = False  # its time is up, but there was room: the last question, until it is answered
+        self.asked_last = False
         self.asked_s = float("-inf")
         self.answered = False  # the ledger has answered since it waits
         self.answer: asyncio.Future[Hold | tuple[Reason, Purse]] = asyncio.get_running_loop().create_future()
@@ -84,7 +99,7 @@ class Queue:
     def patience_s(self) -> float:
         """The least attentive seconds until a waiter's patience, or that with the store, ends; at most a turn's worth."""
         now_s = self.attention.s
-        ends = (w.until_s if w.answered and not w.asking else self._store_until_s(w) for w in self._waiters)
+        ends = (w.until_s if w.answered and not (w.asking or w.last) else self._store_until_s(w) for w in self._waiters)
         return min(TURN_S, min(ends, default=float("inf")) - now_s) if self._waiters else float("inf")
 
     def owed(self) -> None:
@@ -106,13 +121,15 @@ class Queue:
                 waiter.answer.set_result(("unavailable", self._purses(waiter)[0]))
         self._waiters = []
 
-    def wanted(self) -> dict[Purse, int]:
+    def wanted(self) -> dict[Purse, Wanted]:
         """Tokens for which requests wait that have to ask, by purse; `asked` and `told` follow."""
-        wanted: dict[Purse, int] = {}
+        wanted: dict[Purse, Wanted] = {}
         for waiter in self._waiters:
             if waiter.ask and not waiter.answer.done():
                 for purse in self._purses(waiter):
-                    wanted[purse] = wanted.get(purse, 0) + waiter.tokens
+                    before = wanted.get(purse)
+                    least = waiter.tokens if before is None else min(before.least, waiter.tokens)
+                    wanted[purse] = Wanted(waiter.tokens + (before.tokens if before is not None else 0), least)
         return wanted
 
     @property
@@ -130,7 +147,7 @@ class Queue:
         """The answer is in the wallet."""
         for waiter in self._waiters:
             if waiter.asking:
-                waiter.asking, waiter.answered = False, True
+                waiter.asking, waiter.last, waiter.answered = False, False, True
 
     # ------------------------------------------------------------ one waiter
 
@@ -159,14 +176,14 @@ class Queue:
         hopeless = self._hopeless(waiter, short, now_s)
         if hopeless is not None:
             return hopeless
-        if waiter.asking or not waiter.answered:
+        if waiter.asking or waiter.last or not waiter.answered:
             return ("unavailable", short[0]) if self.attention.s >= self._store_until_s(waiter) else None
         blocked = [purse for purse in short if (purse.room or 0) < waiter.tokens]
         if self.attention.s >= waiter.until_s:
-            return "reserved", (blocked or short)[
-                0
-            ]  # room that shows and was not granted went to another process meanwhile
-        if not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
+            if blocked or waiter.asked_last:
+                return "reserved", (blocked or short)[0]  # room that shows and was not granted went to another process
+            waiter.ask = waiter.last = waiter.asked_last = True
+        elif not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
             waiter.ask = True
         return None
 
