@@ -15,7 +15,7 @@ from msgspec import Struct, json
 from bench.proving.books import TIMEOUT_S, Ledger, Served
 from bench.proving.crowd import Crowd
 from bench.proving.fleet import Fleet, Simulators, standing
-from bench.proving.rounds import Found, asks, judge, plan_of, strange
+from bench.proving.rounds import Found, asks, judge, may_kill, plan_of, strange
 from bench.proving.verdict import Figures, check_alerts, compare
 
 AUDIT_EVERY = 20  # rounds
@@ -72,7 +72,8 @@ class Proof:
         """Rounds until there are enough, or the time is up; then the last audit."""
         await self._open()
         before, began = await self._transactions(), time.monotonic()
-        killing = set(self._dice.sample(range(self._size.rounds), min(self._size.kills, self._size.rounds)))
+        mortal = may_kill(self._size.rounds)
+        killing = set(self._dice.sample(mortal, min(self._size.kills, len(mortal))))
         for number in range(self._size.rounds):
             if time.monotonic() - began > self._size.seconds:
                 break

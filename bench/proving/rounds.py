@@ -52,11 +52,14 @@ class Found(Struct):
 
 
 def plan_of(number: int, run: str, kill: bool) -> Plan:
-    """The round with this number; whoever kills leaves alone the rounds whose outcome must be exact."""
+    """The round with this number."""
     kind = KINDS[number % len(KINDS)]
-    if kill and kind == "held":
-        kind = "flow"
     return Plan(number, kind, f"{run}-{number}", RESERVES[number // len(KINDS) % len(RESERVES)], kill)
+
+
+def may_kill(rounds: int) -> list[int]:
+    """The rounds in which a process may be killed: those whose outcome need not be exact to the call."""
+    return [number for number in range(rounds) if KINDS[number % len(KINDS)] != "held"]
 
 
 def body(model: str, stream: bool, reserve: int, text: str) -> bytes:
