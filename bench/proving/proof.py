@@ -14,6 +14,7 @@ from msgspec import Struct, json
 
 from bench.proving.books import TIMEOUT_S, Ledger, Served
 from bench.proving.crowd import Crowd
+from bench.proving.disk import Disk
 from bench.proving.fleet import Fleet, Simulators, standing
 from bench.proving.rounds import Found, asks, judge, may_kill, plan_of, strange
 from bench.proving.verdict import Figures, check_alerts, compare
@@ -40,8 +41,11 @@ async def prove(folder: Path, size: Size, store: str, seed: int, tell: Callable[
     """Run it all; `tell` is called with a line now and then."""
     store = store or f"sqlite:///{folder}/quotas.db"
     with standing(folder, store, size.workers, size.nodes) as (fleet, simulators):
-        proof = Proof(fleet, simulators, Ledger(store), size, seed, tell)
-        return await proof.run()
+        disk = Disk(folder)
+        try:
+            return await Proof(fleet, simulators, Ledger(store), disk, size, seed, tell).run()
+        finally:
+            disk.stop()
 
 
 class Proof:
@@ -52,6 +56,7 @@ class Proof:
         fleet: Fleet,
         simulators: Simulators,
         ledger: Ledger,
+        disk: Disk,
         size: Size,
         seed: int,
         tell: Callable[[str], None],
@@ -59,6 +64,7 @@ class Proof:
         self.figures = Figures()
         self._fleet = fleet
         self._ledger = ledger
+        self._disk = disk
         self._served = Served(simulators.origin)
         self._size = size
         self._dice = random.Random(seed)
@@ -109,7 +115,9 @@ class Proof:
         token = self._fleet.token(plan.tenant)
         crowd = Crowd(self._fleet.ports, asks(plan, self._size.calls, self._fleet.ports, token, self._dice))
         killer = asyncio.create_task(self._kill()) if kill else None
-        found = judge(plan, await crowd.run(), crowd.began_at)
+        self._disk.worst_s()
+        answers = await crowd.run()
+        found = judge(plan, answers, crowd.began_at, self._disk.worst_s())
         if killer is not None:
             await killer
             await self._fleet.whole(self._ledger.live)
@@ -122,7 +130,7 @@ class Proof:
     def _complain(self, found: Found) -> None:
         if found.missed or found.over or strange(found):
             self._tell(
-                f"round {found.plan}: missed {found.missed}, too many {found.over}: {dict(found.codes)} {found.told}"
+                f"round {found.plan}: missed {found.missed}, too many {found.over}: {dict(found.codes)}, disk {found.disk_s:.2f} s {found.told}"
             )
 
     async def _kill(self) -> None:

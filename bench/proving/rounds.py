@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct, json
 
 from bench.proving.crowd import BROKEN, LEFT, Answer, Ask, request
+from bench.proving.disk import SLOW_S
 from bench.proving.fleet import LIMIT, MODELS
 from gateway.core.tokens import input_bound
 
@@ -48,6 +49,7 @@ class Found(Struct):
     over: int | None = None
     reported: int = 0  # tokens, by the answers themselves
     decided_s: float = 0.0  # until the last refusal
+    disk_s: float = 0.0  # the longest that the disk took for a write
     told: str = ""  # by the first strange answer
 
 
@@ -90,14 +92,14 @@ def asks(plan: Plan, calls: int, ports: Sequence[int], token: str, dice: random.
     return [[ask(number)] for number in range(calls)]
 
 
-def judge(plan: Plan, answers: Sequence[Answer], began_at: float) -> Found:
+def judge(plan: Plan, answers: Sequence[Answer], began_at: float, disk_s: float = 0.0) -> Found:
     """What can be said of a round from its answers alone."""
     codes = Counter(answer.code for answer in answers)
     refusals = [answer.ended_at for answer in answers if answer.code in REFUSED]
-    found = Found(plan, codes, reported=sum(answer.tokens for answer in answers))
+    found = Found(plan, codes, disk_s=disk_s, reported=sum(answer.tokens for answer in answers))
     found.told = next((answer.told for answer in answers if answer.told), "")
     found.decided_s = max(refusals, default=began_at) - began_at
-    if plan.kind != "held":
+    if plan.kind != "held" or "store_unavailable" in codes:
         return found
     served = [answer.first_at for answer in answers if answer.code == "ok"]
     if max(refusals, default=0.0) < min(served, default=float("inf")):  # nobody ended before all were decided
@@ -112,4 +114,6 @@ def strange(found: Found) -> Counter[str]:
     fine = {"ok", *REFUSED, LEFT} | ({BROKEN} if found.plan.kill else set())
     if found.plan.kind == "held":
         fine.discard("quota_exceeded")  # nothing was used yet
+    if found.disk_s > SLOW_S:
+        fine.add("store_unavailable")
     return Counter({code: times for code, times in found.codes.items() if code not in fine})

@@ -30,6 +30,8 @@ class Figures(Struct):
     kills: int = 0
     broken: int = 0
     slowest_decision_s: float = 0.0
+    slowest_write_s: float = 0.0  # of the disk
+    disk_waits: int = 0  # calls that got store_unavailable while the disk was slow
     served: dict[str, int] = field(default_factory=dict)  # tokens, by provider
     settled: dict[str, int] = field(default_factory=dict)
     orphaned: int = 0
@@ -58,7 +60,9 @@ class Figures(Struct):
         self.left += codes["left"]
         self.broken += codes["broken"]
         self.slowest_decision_s = max(self.slowest_decision_s, found.decided_s)
+        self.slowest_write_s = max(self.slowest_write_s, found.disk_s)
         self.strange += strange(found)
+        self.disk_waits += codes["store_unavailable"] - strange(found)["store_unavailable"]
         if found.missed is not None and found.over is not None:
             self.exact_rounds += 1
             self.fitting += min(found.plan.fit, codes.total())
@@ -143,6 +147,7 @@ def report(figures: Figures) -> str:
         f"overshoot, tokens           {figures.overshoot_tokens:,}, and {figures.overadmitted:,} calls too many",
         f"refused with room left      {figures.refused_with_room:,}",
         f"slowest decision            {figures.slowest_decision_s:.2f} s",
+        f"slowest write to the disk   {figures.slowest_write_s:.2f} s; store_unavailable meanwhile {figures.disk_waits:,}",
         f"served, tokens              {sum(figures.served.values()):,} {figures.served}",
         f"settled, tokens             {sum(figures.settled.values()):,} {figures.settled} (with what was leased by the dead)",
         f"lost, tokens                {figures.lost_tokens:,}",
