@@ -48,6 +48,9 @@ class SqliteStore:
     async def run(self, command: Command, now: float) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, command, now)
 
+    async def note(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._note, name, change)
+
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
         self._thread.shutdown(wait=False)
@@ -106,10 +109,16 @@ class SqliteStore:
             raise
 
     def _run(self, command: Command, now: float) -> Reply:
+        return self._safely(lambda db: self._transact(db, command, now))
+
+    def _note(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
+        return self._safely(lambda db: _change_note(db, name, change))
+
+    def _safely(self, step: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
             if self._db is None:
                 self._db = self._reopen()
-            return self._transact(self._db, command, now)
+            return step(self._db)
         except (sqlite3.Error, OSError) as e:
             self._drop()
             raise StoreDown(str(self._error(e))) from e
@@ -147,6 +156,15 @@ class SqliteStore:
         if isinstance(e, sqlite3.DatabaseError) and "malformed" in str(e):
             return StoreUnusable(f"{self.path}: the database is damaged ({e}). Restore a backup or move it away.")
         return StoreDown(f"{self.path}: {e}")
+
+
+def _change_note(db: sqlite3.Connection, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    _begin(db)
+    book = SqliteBook(db)
+    content = change(book.note(name))
+    book.write_note(name, content)
+    _commit(db)
+    return content
 
 
 def _begin(db: sqlite3.Connection) -> None:

@@ -40,6 +40,9 @@ MIGRATIONS: tuple[str, ...] = (
         scope TEXT NOT NULL, unit TEXT NOT NULL, period TEXT NOT NULL, amount INTEGER NOT NULL, note TEXT NOT NULL
     );
     """,
+    """
+    CREATE TABLE notes (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 ACCOUNT = "scope, unit, period, quota, epoch, settled, leased, orphaned, estimated, suspect, version"
@@ -135,7 +138,14 @@ class SqliteBook:
         rows = self._all(f"SELECT {AUDIT} FROM audits ORDER BY id DESC LIMIT ?", limit)
         return [Audit(row[0], row[1], Key(*row[2:5]), row[5], row[6]) for row in rows]
 
+    def note(self, name: str) -> bytes:
+        row = self._one("SELECT content FROM notes WHERE name = ?", name)
+        return bytes(row[0]) if row else b""
+
     # ------------------------------------------------------------ writing
+
+    def write_note(self, name: str, content: bytes) -> None:
+        self._replace("notes", "name, content", [(name, content)])
 
     def write(self, changes: Changes) -> None:
         """Write everything; the caller's transaction makes it one step."""
