@@ -137,6 +137,8 @@ class SqliteStore:
         if not isinstance(command, Sync | Delivered):
             return _patiently(lambda: apply(book, command, now)[1])  # a query is one statement, and so one moment
         _begin(db)
+        if isinstance(command, Sync):
+            book.warm(command)
         changes, reply = apply(book, command, now)
         if changes:
             book.write(changes)

@@ -68,7 +68,7 @@ class Quotas(RuleBasedStateMachine):
         self.memory = MemoryBook()
         db = sqlite3.connect(":memory:", isolation_level=None)
         db.executescript(MIGRATIONS[0])
-        self.sqlite = SqliteBook(db)
+        self.db, self.sqlite = db, SqliteBook(db)
         self.limits = dict(LIMITS)
         self.births = 0
         self.gateways = [self.birth() for _ in range(3)]
@@ -92,8 +92,11 @@ class Quotas(RuleBasedStateMachine):
 
     def run(self, command: Sync) -> Synced | Stale:
         changes, reply = apply(self.memory, command, self.now)
-        others, same = apply(self.sqlite, command, self.now)
-        assert same == reply and others == changes, "I11: drivers differ"
+        warm = SqliteBook(self.db)
+        warm.warm(command)
+        for book in (self.sqlite, warm):
+            others, same = apply(book, command, self.now)
+            assert same == reply and others == changes, "I11: drivers differ"
         self.memory.write(changes)
         self.sqlite.write(others)
         if changes.accounts:
