@@ -52,3 +52,10 @@ class Notebook(Protocol):
     async def note(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
         """Change a note (b"" when there is none) in one step, and return what it is now. Raises StoreDown."""
         ...
+
+
+@runtime_checkable
+class Beating(Protocol):
+    """A store that shows that it is alive while a command takes its time: `pulse` is another number then than before."""
+
+    pulse: int

@@ -35,7 +35,7 @@ from gateway.core.ledger_commands import (
 from gateway.core.ledger_rows import Account, AlertRow, Holder, Key
 from gateway.core.purse import Purse
 from gateway.core.wallet import Hold, Scopes, Wallet
-from gateway.stores.base import Store, StoreDown, StoreError
+from gateway.stores.base import Beating, Store, StoreDown, StoreError
 from gateway.stores.processes import is_gone, this_process
 from gateway.stores.waiting import Queue, Waiter
 
@@ -94,6 +94,8 @@ class Pump:
         self._clock = clock
         self._report = report
         self._queue = Queue(wallet, store_wait_s, clock)
+        self._beating = store if isinstance(store, Beating) else None
+        self._pulse = 0
         self._me = this_process()
         self._seq = 0
         self._holders = 1
@@ -218,6 +220,7 @@ class Pump:
             self._finish(call, now_s)
         if self._queue:
             self._queue.attention.turn(now_s, time.thread_time())
+            self._feel()
             self._queue.serve(now_s, self._holders > 1)
         if self._call is None and now_s >= self._retry_s and not self._left:
             self._pending = self._pending or self._next(now_s)
@@ -225,6 +228,14 @@ class Pump:
                 self._queue.owed()
                 self._call = asyncio.create_task(self.store.run(self._pending, self._clock()))
                 self._call.add_done_callback(lambda _: self.wake())
+
+    def _feel(self) -> None:
+        """A store that gets on with our command, or with those before it, is not away."""
+        if self._beating is not None and self._beating.pulse != self._pulse:
+            self._pulse = self._beating.pulse
+            if self._call is not None and not self._failures:
+                self._queue.paid()
+                self._queue.owed()
 
     async def _pause(self) -> None:
         pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.patience_s)

@@ -38,8 +38,11 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.pulse = 0  # counts what shows that the file is alive, while a command waits for another process
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quota-store")
         self._db: sqlite3.Connection | None = None
+        self._journal = path.with_name(path.name + "-journal")
+        self._seen = (0, 0)
 
     async def open(self) -> None:
         """Create or check the file. Raises StoreUnusable when it is damaged or not ours, StoreDown when it cannot be reached."""
@@ -136,14 +139,23 @@ class SqliteStore:
         book = SqliteBook(db)
         if not isinstance(command, Sync | Delivered):
             return _patiently(lambda: apply(book, command, now)[1])  # a query is one statement, and so one moment
-        _begin(db)
+        _begin(db, self._look)
+        self.pulse += 1
         if isinstance(command, Sync):
             book.warm(command)
         changes, reply = apply(book, command, now)
         if changes:
             book.write(changes)
+        self.pulse += 1
         _commit(db)
         return reply
+
+    def _look(self) -> None:
+        """Another process is in the way: whether it, or the next one, gets on shows in the times of the file and its journal."""
+        seen = (_changed_at(self.path), _changed_at(self._journal))
+        if seen != self._seen:
+            self._seen = seen
+            self.pulse += 1
 
     def _drop(self) -> None:
         db, self._db = self._db, None
@@ -169,16 +181,23 @@ def _change_note(db: sqlite3.Connection, name: str, change: Callable[[bytes], by
     return content
 
 
-def _begin(db: sqlite3.Connection) -> None:
-    _patiently(lambda: db.execute("BEGIN IMMEDIATE"))
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _begin(db: sqlite3.Connection, look: Callable[[], None] | None = None) -> None:
+    _patiently(lambda: db.execute("BEGIN IMMEDIATE"), look)
 
 
 def _commit(db: sqlite3.Connection) -> None:
     _patiently(lambda: db.execute("COMMIT"))  # readers may stand in the way; the transaction stays open meanwhile
 
 
-def _patiently(step: Callable[[], Result]) -> Result:
-    """`step`, again and again while another process is in the way."""
+def _patiently(step: Callable[[], Result], look: Callable[[], None] | None = None) -> Result:
+    """`step`, again and again while another process is in the way; `look` is called each time that it is."""
     ends_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
@@ -186,3 +205,5 @@ def _patiently(step: Callable[[], Result]) -> Result:
         except sqlite3.OperationalError as e:
             if getattr(e, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends_at:
                 raise
+            if look is not None:
+                look()

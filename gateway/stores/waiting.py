@@ -3,7 +3,8 @@
 Decides on numbers alone; gateway.stores.pump owns the tasks and the time.
 
 Rule 1: patience is counted in attentive seconds (`Attention`): while our own loop is late, nobody's patience runs out.
-Rule 2: the store is away when it owed one answer for the whole of its patience, not when a waiter has waited for several.
+Rule 2: the store is away when it owed one answer for the whole of its patience and gave no sign of life, not when a waiter has
+waited for several.
 Rule 3: whoever has a question on its way is not refused before the answer was looked at, or the store is away.
 """
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from quota_story import ACME, burst, until
@@ -18,6 +21,7 @@ from gateway.stores.base import Store
 from gateway.stores.keeper import Keeper
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite import _patiently as sqlite_patience
 from gateway.stores.waiting import Attention
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
@@ -135,6 +139,56 @@ async def test_a_store_that_is_away_is_seen_to_be_however_busy_we_are(
         with pytest.raises(Refused):
             await keeper.hold(ACME, 5)
         store.here.set()
+
+
+async def test_a_file_that_others_write_one_after_the_other_is_not_away(tmp_path: Path) -> None:
+    path, ended = tmp_path / "quota.db", threading.Event()
+
+    def write_on_and_on() -> (
+        None
+    ):  # 0.15 s each, and next to nothing in between: together far longer than anybody's patience
+        other = sqlite3.connect(path, isolation_level=None)
+        for number in range(5):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("INSERT INTO audits VALUES (NULL, 0, 'reset', ?, '', '', 0, '')", (str(number),))
+            time.sleep(0.15)
+            other.execute("COMMIT")
+        other.close()
+        ended.set()
+
+    async with keeping(SqliteStore(path)) as keeper:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gateway.stores.sqlite._patiently", after(ended, sqlite_patience))
+            writing = threading.Thread(target=write_on_and_on)
+            writing.start()
+            await asyncio.sleep(0.05)
+            holds, refusals = await burst(keeper, 10, 300, wait_s=0.3)
+            writing.join()
+        assert (len(holds), refusals) == (10, [])
+        for hold in holds:
+            keeper.settle(hold, 1)
+
+
+async def test_a_file_that_another_program_only_locks_is_away(tmp_path: Path) -> None:
+    async with keeping(SqliteStore(tmp_path / "quota.db")) as keeper:
+        lock = sqlite3.connect(tmp_path / "quota.db", isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        _, refusals = await burst(keeper, 10, 300)
+        assert {refused.reason for refused in refusals} == {"unavailable"} and time.monotonic() - began < 0.9
+        lock.execute("ROLLBACK")
+        lock.close()
+
+
+def after(ended: threading.Event, patiently: Callable[..., Any]) -> Callable[..., Any]:
+    """Whoever waits gets its turn last."""
+
+    def last(step: Callable[[], Any], look: Callable[[], None] | None = None) -> Any:
+        while look is not None and not ended.wait(0.005):
+            look()
+        return patiently(step, look)
+
+    return last
 
 
 def clocked(turns: list[tuple[float, float]]) -> float:
