@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,7 @@ def main() -> int:
     kills = given.rounds // 5 if given.kills is None else given.kills
     size = Size(given.rounds, given.seconds, given.calls, kills, 0 if given.nodes else given.workers, given.nodes)
     raise_file_limit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and what was started is ended
     with tempfile.TemporaryDirectory(prefix="prove-quotas-") as folder:
         figures = asyncio.run(prove(Path(folder), size, given.store, given.seed, lambda line: print(line, flush=True)))
     print("\n" + report(figures))

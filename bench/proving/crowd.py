@@ -101,7 +101,7 @@ class Caller(asyncio.Protocol):
         if self._leaving is not None:
             self._leaving.cancel()
         tokens = sum(map(int, USAGE.findall(self._received)[-1:])) if code == "ok" else 0
-        told = "" if code in KNOWN else self._received[-700:].decode(errors="replace")
+        told = "" if code in KNOWN else self._received.partition(b"\r\n\r\n")[2][:300].decode(errors="replace")
         self.answers.append(Answer(code, self._first_at, self._loop.time(), tokens, told))
         del self._asks[:1]
 

@@ -130,8 +130,10 @@ def check_alerts(
         scope = f"tenant:{found.plan.tenant}"
         settled = _settled(accounts, scope)
         due = {threshold for threshold in THRESHOLDS if settled and settled * 100 >= threshold * LIMIT}
-        due |= {100} if found.codes["quota_exceeded"] else set()
-        wrong += sorted(by_scope.get(scope, [])) != sorted(due)
+        fired = sorted(by_scope.get(scope, []))
+        if found.codes["quota_exceeded"] and not (found.plan.kill and 100 not in fired):
+            due |= {100}  # unless whoever refused was killed before the store knew
+        wrong += fired != sorted(due)
     untold = sum(tellings[row.id] == 0 for row in rows)
     wrong += sum(times > 1 for times in tellings.values()) + max(0, untold - figures.kills)
     figures.wrong_alerts = wrong
