@@ -177,6 +177,8 @@ class WholeAnswer(Attempt):
     """A call without streaming, relayed (same dialect) or translated."""
 
     _again: Continue | None = None
+    _answer = b""  # here, since web.express begins without __init__
+    _reply: Any = None  # a Reply, or an EmbeddingReply
 
     def __init__(
         self,
@@ -192,8 +194,6 @@ class WholeAnswer(Attempt):
         self._dialect = dialect
         self._passthrough = passthrough
         self._undo = undo
-        self._answer = b""
-        self._reply: Any = None  # a Reply, or an EmbeddingReply
 
     def deliver(self) -> None:
         """Give the client its answer."""
