@@ -1,6 +1,7 @@
 # make run     a running gateway with simulated providers, two minutes after cloning
 # make test    every test, with all that they need
 # make bench   what the gateway costs, against nginx and a bare aiohttp proxy (BENCH=--quick, PEERS=1: bench/README.md)
+# make prove-quotas   that limits are never passed and nothing is forgotten, with processes killed on the way (ROUNDS=, SECONDS=, STORE=)
 # make check   formatting, lint, types and the fast tests
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP_RUN := $(VENV)/.run-installed
 STAMP_TEST := $(VENV)/.test-installed
 
-.PHONY: run test check bench lock generate clean
+.PHONY: run test check bench prove-quotas lock generate clean
 
 run: $(STAMP_RUN)
 	$(BIN)/gateway demo
@@ -29,6 +30,9 @@ check: $(STAMP_TEST)
 bench: $(STAMP_RUN)
 	bench/system-packages
 	$(BIN)/python -m bench.run $(BENCH)
+
+prove-quotas: $(STAMP_RUN)
+	$(BIN)/python -m bench.proving $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(STORE),--store $(STORE) --nodes 3) $(PROVE)
 
 $(BIN)/python:
 	scripts/make-venv $(PYTHON) $(VENV)

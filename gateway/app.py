@@ -12,6 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from gateway.recorder import Recorder
 from gateway.replay import Replay
 from gateway.routes import Routes
 from gateway.settings import Config, Quota
+from gateway.stores.base import StoreDown
 from gateway.stores.keeper import Keeper, KeeperEvent
 from gateway.stores.open import open_store
 from gateway.stores.pump import StoreLost
@@ -189,6 +191,7 @@ class Gateway:
             self._admin = await start_admin(
                 self.config.admin.host, self.config.admin.port, self.metrics, self.not_ready
             )
+        self.tasks.every(60.0, "ratios", self._share_ratios)
         self.tasks.every(1.0, "stream sweep", self.streams.sweep)
         self.tasks.every(5.0, "webhooks", self.webhooks.deliver)
         self.tasks.every(1.0, "socket.io sweep", self.socketio.sweep)
@@ -250,6 +253,10 @@ class Gateway:
             await keys.close()
         await self._responses.close()
         await self.keeper.close()
+
+    async def _share_ratios(self) -> None:
+        with suppress(StoreDown):  # another time
+            await self.keeper.share_ratios()
 
     def sweep(self) -> None:
         """Once a second: see to connections that have waited too long."""

@@ -177,7 +177,7 @@ class WholeAnswer(Attempt):
     """A call without streaming, relayed (same dialect) or translated."""
 
     _again: Continue | None = None
-    _answer = b""
+    _answer = b""  # here, since web.express begins without __init__
     _reply: Any = None  # a Reply, or an EmbeddingReply
 
     def __init__(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.call import LEFT, Call, Result, Trail
 from gateway.core.charge import DEFAULT_MAX_OUTPUT, charge, reservation
-from gateway.core.tokens import input_bound
+from gateway.core.tokens import TOOL_PROMPT_TOKENS, input_bound
 from gateway.core.wallet import Hold
 from gateway.deployment import Deployment
 from gateway.recorder import Recorder
@@ -17,10 +17,10 @@ from gateway.stores.keeper import Keeper
 
 
 class Bill:
-    """The part of a call (pipeline.Run) that knows tokens. `_want` is what is reserved: `_bound`, the most that the input can be,
-    and the output cap."""
+    """The part of a call (pipeline.Run) that knows tokens. `_want` is what is reserved: `_input`, and the output cap. `_input` is
+    `_bound`, the most that the input can be; or, where there is no room for that, what such inputs were seen to be."""
 
-    __slots__ = ("_bound", "_call", "_hold", "_keeper", "_recorder", "_trail", "_used", "_want")
+    __slots__ = ("_bound", "_call", "_hold", "_input", "_keeper", "_recorder", "_trail", "_used", "_want")
 
     def __init__(self, keeper: Keeper, recorder: Recorder, call: Call) -> None:
         self._keeper = keeper
@@ -28,7 +28,7 @@ class Bill:
         self._call = call
         self._trail = Trail(stream=call.peek.stream)
         self._hold: Hold | None = None
-        self._bound = self._want = 0
+        self._bound = self._input = self._want = 0
         self._used: dict[str, int] | None = None  # scope -> tokens, once an attempt that failed has used some
 
     def _take(self, choice: Choice) -> bool:
@@ -42,18 +42,35 @@ class Bill:
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         """How many tokens to hold; a cap of our own when the client gave none and room is short."""
+        self._bound = self._input = input_bound(self._call.body)
+        self._reserve(choice, scopes)
+
+    def _reserve(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         peek, trail = self._call.peek, self._trail
-        self._bound = input_bound(self._call.body)
         if peek.max_tokens is not None:
-            self._want = self._bound + peek.max_tokens * peek.n
+            self._want = self._input + peek.max_tokens * peek.n
         else:
             room = self._keeper.room(scopes)
-            self._want, trail.clamped = reservation(self._bound, peek.n, choice.abilities.max_output, room)
+            self._want, trail.clamped = reservation(self._input, peek.n, choice.abilities.max_output, room)
+
+    def _is_text(self) -> bool:
+        """Whether the input is text alone, so that its bytes tell about its tokens; tools are text too."""
+        return 0 <= self._bound - len(self._call.body) <= TOOL_PROMPT_TOKENS
+
+    def _reserve_less(self, choice: Choice, scopes: tuple[str, ...]) -> int | None:
+        """There is no room: what to hold when the input counts as calls to the model were seen to, None when that is no less."""
+        if not self._is_text():
+            return None
+        self._input = self._keeper.ratios.bound(_model(choice), self._bound)
+        if self._input >= self._bound:
+            return None
+        self._reserve(choice, scopes)
+        return self._want
 
     def _cap(self, choice: Choice) -> None:
         """Somebody else steps in, whose model may write more than was held: with a quota to keep, no more than that."""
         peek, trail = self._call.peek, self._trail
-        held = self._want - self._bound
+        held = self._want - self._input
         if peek.max_tokens is not None or (choice.abilities.max_output or DEFAULT_MAX_OUTPUT) * peek.n <= held:
             return
         if (
@@ -68,6 +85,8 @@ class Bill:
         total, estimated = self._total(choice, result)
         trail.estimated = trail.estimated or estimated
         trail.total_tokens += total
+        if result.usage is not None and not estimated and self._is_text():
+            self._keeper.ratios.learn(_model(choice), self._bound, result.usage.input)
         if self._used is not None:
             self._spend(choice.deployment, total)
 
@@ -123,3 +142,7 @@ class Bill:
         if self._hold is not None:
             used = trail.total_tokens if self._used is None else self._used
             self._keeper.settle(self._hold, used, estimated=trail.estimated, suspect=trail.suspect)
+
+
+def _model(choice: Choice) -> str:
+    return f"{choice.deployment.name}/{choice.model}"

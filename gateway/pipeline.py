@@ -137,7 +137,8 @@ class Run(Outcome):
 
     def _take_over(self, begun: Begun) -> None:
         self._routes, self._hold, self._admitted = begun.routes, begun.hold, True
-        self._bound, self._want, self._ticket = begun.bound, begun.want, begun.ticket
+        self._want, self._ticket = begun.want, begun.ticket
+        self._bound = self._input = begun.bound
         self._trail.notes = begun.notes
         begun.attempt.belongs_to(self._outlet, self._trail)
 
@@ -258,7 +259,9 @@ class Run(Outcome):
             if self._hold is not None:
                 await self._keeper.add_wait(self._hold, deployment.scopes(tenant), wait_s)
             else:
-                self._hold = await self._keeper.hold(deployment.call_scopes(tenant), self._want, wait_s)
+                scopes = deployment.call_scopes(tenant)
+                less = partial(self._reserve_less, choice, scopes)
+                self._hold = await self._keeper.hold(scopes, self._want, wait_s, less)
         except Refused as refusal:
             if refusal.reason == "reserved" and self._is_over(self._p.clock()):
                 return False

@@ -1,6 +1,6 @@
 """What a call may cost and what an attempt did cost, in tokens. Pure.
 
-Rule 1: a sane report is charged as it is, even above what was held. Rule 2: a missing one is estimated from above: what was
+Rule 1: a sane report is charged as it is, even above what was held; where its total is less than its parts, its parts. Rule 2: a missing one is estimated from above: what was
 used is never under-counted; an answer that came to its end without one is marked suspect. Rule 3: an absurd one (negative, or
 above four times the hold and above all that the model can hold) never reaches an account; the bound takes its place and the
 answer is marked suspect.
@@ -34,8 +34,9 @@ Charge = tuple[int, bool, bool]  # tokens, whether they are estimated, whether t
 
 
 def sound(usage: Usage, held: int) -> bool:
-    """Whether a report is charged without a second look: positive, and not above four times what was held."""
-    return 0 < usage.total <= 4 * held and usage.input >= 0 and usage.output >= 0
+    """Whether a report is charged without a second look: positive, no less than its parts, and not above four times what was held."""
+    input, output = usage.input, usage.output
+    return 0 < usage.total <= 4 * held and input >= 0 and output >= 0 and usage.total >= input + output
 
 
 def charge(
@@ -51,12 +52,9 @@ def charge(
     seen = input_bound + (output_estimate(output_bytes) if output_bytes else 0)
     if usage is None:  # normal for an answer that was cut, for one that came to its end it is not
         return seen, True, not interrupted
-    total = usage.total or usage.input + usage.output
-    if (
-        total <= 0
-        or min(usage.input, usage.output) < 0
-        or suspect(total, held, abilities.context, abilities.max_output)
-    ):
+    parts = (usage.input, usage.output, usage.total)
+    total = max(usage.total, usage.input + usage.output) if min(parts) >= 0 else 0  # a negative part spoils the rest
+    if suspect(total, held, abilities.context, abilities.max_output):
         return bounded(total, seen, held, abilities.context, abilities.max_output), True, True
     if interrupted and output_bytes:
         counted = usage.input + max(usage.output, output_estimate(output_bytes))

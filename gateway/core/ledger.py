@@ -135,8 +135,8 @@ class _Turn:
                 self._settle(op)
             case Give(key, amount):
                 self._give(key, amount)
-            case Ask(key, need, want):
-                self._ask(key, need, want)
+            case Ask():
+                self._ask(op)
             case Open(key, limit):
                 self._open(key, limit)
             case Refuse(key):
@@ -170,16 +170,17 @@ class _Turn:
         account.leased -= amount
         return lease
 
-    def _ask(self, key: Key, need: int, want: int) -> None:
+    def _ask(self, op: Ask) -> None:
+        key, need = op.key, op.need
         account = self.draft.account(key)
         if account.limit is None:
             return
         room = max(0, account.limit - account.settled - account.leased)
-        grant = min(need, room)
+        grant = min(need, room) if room >= op.least else 0
         if grant < need:
             self._recall(key)
         else:
-            grant += min(want - need, (room - need) // (SHARE * self._live()))
+            grant += min(op.want - need, (room - need) // (SHARE * self._live()))
         if grant:
             self.draft.lease(self.holder.id, key).amount += grant
             account.leased += grant

@@ -44,11 +44,15 @@ class Give(Struct, frozen=True, tag=True):
 
 
 class Ask(Struct, frozen=True, tag=True):
-    """More lease: `need` for requests that wait, up to `want` when there is plenty."""
+    """More lease: `need` for requests that wait, up to `want` when there is plenty.
+
+    Less than `least` helps none of them: it is not granted, or scraps in many hands would keep everybody from a whole request.
+    """
 
     key: Key
     need: int
     want: int
+    least: int = 0
 
 
 class Refuse(Struct, frozen=True, tag=True):

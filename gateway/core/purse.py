@@ -5,6 +5,8 @@ The rules stand in gateway.core.wallet. The fields are written by the wallet's h
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gateway.core.ledger_commands import Ask, Give, Op, Open, Settle, Standing
 from gateway.core.ledger_rows import Account, Key
 
@@ -12,6 +14,13 @@ ENDLESS = 1 << 62  # the `free` of a purse without a limit
 FIRST_BLOCK = 20_000  # tokens leased beyond need at most, at first ...
 LAST_BLOCK = 1_000_000  # ... and where leases are asked for again and again
 BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
+
+
+class Wanted(NamedTuple):
+    """What requests wait for: their tokens together, and those of the smallest."""
+
+    tokens: int = 0
+    least: int = 0
 
 
 class Purse:
@@ -155,8 +164,8 @@ class Purse:
             self.free -= amount
             self.low = min(self.low, self.free)
 
-    def collect(self, wanted: int, now_s: float, leave: bool = False) -> list[Op]:
-        """What the ledger is to know of this purse; `wanted`: tokens for which requests wait."""
+    def collect(self, wanted: Wanted, now_s: float, leave: bool = False) -> list[Op]:
+        """What the ledger is to know of this purse."""
         if leave:
             self.recall()
         ops: list[Op] = []
@@ -173,8 +182,9 @@ class Purse:
         if self.giving or (self.recalled and self.leased):
             ops.append(Give(self.key, self.giving))
         self.surplus, self.recalled = 0, False
-        if self.limit is not None and (wanted or self.free < 0) and not leave:
-            ops += self._ask(wanted + self.reserved - (self.leased - covered - self.giving), now_s)
+        if self.limit is not None and (wanted.tokens or self.free < 0) and not leave:
+            lacking = self.reserved - (self.leased - covered - self.giving)  # below 0: so much is free
+            ops += self._ask(lacking + wanted.tokens, lacking + wanted.least if wanted.tokens else 0, now_s)
         return ops
 
     def _flush(self, covered: int) -> Settle:
@@ -182,7 +192,7 @@ class Purse:
         self.flushing_marks = (self.estimated, self.suspect)
         return Settle(self.key, self.used, covered, self.estimated, self.suspect)
 
-    def _ask(self, need: int, now_s: float) -> list[Op]:
+    def _ask(self, need: int, least: int, now_s: float) -> list[Op]:
         if need <= 0:
             return []
         if now_s - self.asked_s < BUSY_S:
@@ -190,7 +200,7 @@ class Purse:
         else:
             self.block = min(need, FIRST_BLOCK)
         self.asked_s = now_s
-        return [Ask(self.key, need, need + self.block)]
+        return [Ask(self.key, need, need + self.block, max(0, least))]
 
     def confirm(self, standing: Standing, now_s: float) -> None:
         """Take the ledger's answer to what `collect` gave."""

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gateway.core.ledger_commands import Op, Synced
 from gateway.core.ledger_rows import TOKENS, Account, Key, day_bounds, day_of, window_of
-from gateway.core.purse import Purse
+from gateway.core.purse import Purse, Wanted
 from gateway.settings import Quota
 
+NOTHING = Wanted()
 GROUPS = 10_000  # how many sets of scopes are remembered with their purses
 
 QuotaOf = Callable[[str], Quota]
@@ -208,6 +209,11 @@ class Wallet:
         """Whether lease is to go back."""
         return any(purse.returns for purse in self._leased)
 
+    @property
+    def leases(self) -> bool:
+        """Whether there is any lease in hand, that others might wait for."""
+        return bool(self._leased)
+
     def recall(self, keys: Iterable[Key]) -> None:
         """Others wait for these leases: what is free goes back with the next `collect`."""
         for key in keys:
@@ -223,8 +229,8 @@ class Wallet:
         """Whether the ledger has limits that the configuration does not."""
         return bool(self._outdated)
 
-    def collect(self, wanted: Mapping[Purse, int], now_s: float, leave: bool = False) -> list[Op]:
-        """What to tell the ledger: usage, lease that goes back, limits, and lease for requests that want `wanted` tokens.
+    def collect(self, wanted: Mapping[Purse, Wanted], now_s: float, leave: bool = False) -> list[Op]:
+        """What to tell the ledger: usage, lease that goes back, limits, and lease for requests that wait.
 
         now_s is monotonic. With `leave` everything free goes back.
         """
@@ -232,7 +238,7 @@ class Wallet:
         touched = self._dirty | {p for p in self._leased if leave or p.returns} | wanted.keys() | self._outdated
         self._dirty, self._outdated = set(), set()
         for purse in sorted(touched, key=lambda p: p.key):
-            ops += purse.collect(wanted.get(purse, 0), now_s, leave)
+            ops += purse.collect(wanted.get(purse, NOTHING), now_s, leave)
         return ops
 
     def confirm(self, synced: Synced, now_s: float) -> None:

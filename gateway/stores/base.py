@@ -5,7 +5,8 @@ A driver keeps the rows (`Reader`) and writes `Changes`; what they mean is decid
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from gateway.core.ledger_commands import Command, Reply
 
@@ -42,3 +43,19 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Notebook(Protocol):
+    """A store that also keeps small things which are no part of the ledger: what was learnt, not what is owed."""
+
+    async def note(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
+        """Change a note (b"" when there is none) in one step, and return what it is now. Raises StoreDown."""
+        ...
+
+
+@runtime_checkable
+class Beating(Protocol):
+    """A store that shows that it is alive while a command takes its time: `pulse` is another number then than before."""
+
+    pulse: int

@@ -10,25 +10,30 @@ most `store_wait_s` for the store.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import cast
 
 from gateway.core.ledger_commands import Delivered, Orphan, Outbox
 from gateway.core.ledger_rows import TOKENS, Account, AlertRow, Key, Window, window_of
 from gateway.core.ledger_views import AccountView, Alert, Reason, Refused, account_view, alert_view
 from gateway.core.purse import Purse
+from gateway.core.ratios import Ratios, merged
 from gateway.core.wallet import Hold, QuotaOf, Scopes, Wallet
 from gateway.settings import Alerts, Quota
-from gateway.stores.base import Store
+from gateway.stores.base import Notebook, Store, StoreDown
 from gateway.stores.pump import OthersAlerts, Pump, PumpEvent, StoreBack, StoreLost
 
 KeeperEvent = Alert | Refused | Orphan | StoreLost | StoreBack
 Quotas = Mapping[str, Quota] | QuotaOf
 NO_LIMIT = Quota()
 WINDOWS: tuple[Window, ...] = ("daily", "monthly")
+RATIOS = "ratios"  # the note with what was learnt of models
+NOTE_S = 1.0  # how long the end waits for it
 ALERTS = 10_000  # alerts remembered for `alerts()`; the store keeps all
 
 
@@ -58,6 +63,7 @@ class Keeper:
     ) -> None:
         settings = alerts or Alerts()
         self.counts: Counter[str] = Counter()
+        self.ratios = Ratios()  # what a byte of text is worth in tokens, by model
         self._clock = clock
         self.on_event = on_event
         self._strict = strict
@@ -79,10 +85,28 @@ class Keeper:
         """Open the store and load the current accounts. Raises StoreUnusable or StoreDown."""
         for row in reversed(await self._pump.start()):
             self._remember(alert_view(row))
+        with suppress(StoreDown):
+            await self.share_ratios()
 
     async def close(self) -> bool:
         """Flush everything and give leases back; what calls still hold is charged. False when the store did not take it."""
+        if self.ratios.fresh:
+            with suppress(StoreDown, TimeoutError):  # the pump says so too
+                await asyncio.wait_for(self.share_ratios(), NOTE_S)
         return await self._pump.close()
+
+    async def share_ratios(self) -> None:
+        """Store what was learnt of models, and take what others learnt. Raises StoreDown; nothing is lost then.
+
+        A store that keeps no notes leaves every process with what it learnt itself.
+        """
+        if isinstance(self._pump.store, Notebook):
+            fresh, self.ratios.fresh = self.ratios.fresh, {}
+            try:
+                self.ratios.load(await self._pump.store.note(RATIOS, lambda stored: merged(stored, fresh)))
+            except StoreDown:
+                self.ratios.forgotten(fresh)
+                raise
 
     def set_limits(self, quotas: Quotas) -> None:
         """Take other limits, from the next request on. Nothing that was counted is lost; alerts begin anew where a limit changed."""
@@ -106,10 +130,15 @@ class Keeper:
         """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed. `at`: unix seconds, now."""
         return self._wallet.take(scopes, tokens, self._clock() if at is None else at)
 
-    async def hold(self, scopes: Scopes, tokens: int, wait_s: float = 0.3) -> Hold:
-        """Reserve `tokens` on all scopes, day and month. Raises Refused."""
+    async def hold(
+        self, scopes: Scopes, tokens: int, wait_s: float = 0.3, less: Callable[[], int | None] | None = None
+    ) -> Hold:
+        """Reserve `tokens` on all scopes, day and month. Raises Refused.
+
+        less: asked when there is no room; fewer tokens that may do, None when it must be refused.
+        """
         hold = self._wallet.take(scopes, tokens, self._clock())
-        return hold if hold is not None else await self._wait(scopes, tokens, wait_s, None)
+        return hold if hold is not None else await self._wait(scopes, tokens, wait_s, None, less)
 
     def add(self, hold: Hold, scopes: Scopes) -> bool:
         """Reserve the hold's tokens on further scopes from leases in hand."""
@@ -214,8 +243,19 @@ class Keeper:
         self._configured = tuple(quotas)
         return lambda scope: quotas.get(scope, NO_LIMIT)
 
-    async def _wait(self, scopes: Scopes, tokens: int, wait_s: float, hold: Hold | None) -> Hold:
+    async def _wait(
+        self,
+        scopes: Scopes,
+        tokens: int,
+        wait_s: float,
+        hold: Hold | None,
+        less: Callable[[], int | None] | None = None,
+    ) -> Hold:
         answer = await self._pump.wait(scopes, tokens, wait_s, hold)
+        fewer = None if less is None or isinstance(answer, Hold) or answer[0] == "unavailable" else less()
+        if fewer is not None:
+            tokens, wait_s = fewer, 0.0 if answer[0] == "reserved" else wait_s  # type: ignore[index]
+            answer = self._wallet.take(scopes, tokens, self._clock()) or await self._pump.wait(scopes, tokens, wait_s)
         if isinstance(answer, Hold):
             return answer
         raise self._refusal(cast("Reason", answer[0]), tokens, answer[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -97,6 +98,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.book = MemoryBook()
+        self._notes: dict[str, bytes] = {}
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -105,6 +107,10 @@ class MemoryStore:
         changes, reply = apply(self.book, command, now)
         self.book.write(changes)
         return reply
+
+    async def note(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
+        note = self._notes[name] = change(self._notes.get(name, b""))
+        return note
 
     async def close(self) -> None:
         """Nothing to close: another keeper may go on with the same object."""

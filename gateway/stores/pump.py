@@ -9,6 +9,7 @@ Rule 3: no request's task ever waits on the store itself, so a cancelled request
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -34,7 +35,7 @@ from gateway.core.ledger_commands import (
 from gateway.core.ledger_rows import Account, AlertRow, Holder, Key
 from gateway.core.purse import Purse
 from gateway.core.wallet import Hold, Scopes, Wallet
-from gateway.stores.base import Store, StoreDown, StoreError
+from gateway.stores.base import Beating, Store, StoreDown, StoreError
 from gateway.stores.processes import is_gone, this_process
 from gateway.stores.waiting import Queue, Waiter
 
@@ -42,6 +43,7 @@ FLUSH_S = 0.25
 SWEEP_S = 2.0  # idle lease goes back after this long, twice at most
 REFRESH_S = 2.0  # what other processes changed is seen after this long
 RECALL_S = 0.1  # how often we look whether other processes wait for our lease
+YIELD_S = 0.02  # for each other process, three at most: so long after a transaction we leave the store to them before we ask again
 BEAT_S = 5.0
 NEWEST = 100  # alerts looked at for those of other processes
 DEAD_AFTER_S = 30.0
@@ -92,6 +94,8 @@ class Pump:
         self._clock = clock
         self._report = report
         self._queue = Queue(wallet, store_wait_s, clock)
+        self._beating = store if isinstance(store, Beating) else None
+        self._pulse = 0
         self._me = this_process()
         self._seq = 0
         self._holders = 1
@@ -108,6 +112,7 @@ class Pump:
         self._failures = 0
         self._retry_s = 0.0
         self._due: dict[str, float] = {}
+        self._ask_s = float("-inf")  # no question for lease before this
 
     # ------------------------------------------------------------ for the keeper
 
@@ -142,9 +147,11 @@ class Pump:
         self, scopes: Scopes, tokens: int, wait_s: float, hold: Hold | None = None
     ) -> Hold | tuple[str, Purse]:
         """A hold on all scopes as soon as there is room, or the reason and the purse that has none."""
-        waiter = Waiter(scopes, tokens, hold, self._now_s(), wait_s)
         if self._closing:
             return "unavailable", self._wallet.current(scopes, self._clock())[0]
+        if not self._queue:
+            self._queue.attention.begin(self._now_s(), time.thread_time())
+        waiter = Waiter(scopes, tokens, hold, self._queue.attention.s, wait_s)
         self._queue.add(waiter)
         self.wake()
         try:
@@ -212,15 +219,28 @@ class Pump:
             call, self._call = self._call, None
             self._finish(call, now_s)
         if self._queue:
+            self._queue.attention.turn(now_s, time.thread_time())
+            self._feel()
             self._queue.serve(now_s, self._holders > 1)
         if self._call is None and now_s >= self._retry_s and not self._left:
             self._pending = self._pending or self._next(now_s)
             if self._pending is not None:
+                self._queue.owed()
                 self._call = asyncio.create_task(self.store.run(self._pending, self._clock()))
                 self._call.add_done_callback(lambda _: self.wake())
 
+    def _feel(self) -> None:
+        """A store that gets on with our command, or with those before it, is not away."""
+        if self._beating is not None and self._beating.pulse != self._pulse:
+            self._pulse = self._beating.pulse
+            if self._call is not None and not self._failures:
+                self._queue.paid()
+                self._queue.owed()
+
     async def _pause(self) -> None:
-        pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.deadline_s() - self._now_s())
+        pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.patience_s)
+        if self._queue.asks and self._call is None:
+            pause_s = min(pause_s, self._ask_s - self._now_s())
         if self._call is None and self._failures:
             pause_s = min(pause_s, self._retry_s - self._now_s())
         if self._left or pause_s <= 0:
@@ -241,6 +261,7 @@ class Pump:
             self._failed(e, now_s)
             return
         command, self._pending = self._pending, None
+        self._queue.paid()
         if self._failures:
             self._failures = 0
             self._report(StoreBack())
@@ -261,6 +282,7 @@ class Pump:
 
     def _failed(self, e: Exception, now_s: float) -> None:
         self.errors += 1
+        self._queue.owed()
         self._retry_s = now_s + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
         self._failures += 1
         if self._failures == 1:
@@ -273,7 +295,7 @@ class Pump:
             return self._sync(tuple(self._wallet.collect({}, now_s, leave=True)), leave=True)
         if self._sync_due(now_s):
             return self._gather(now_s)
-        if self._holders > 1 and self._elapsed("recall", RECALL_S, now_s):
+        if self._holders > 1 and self._wallet.leases and self._elapsed("recall", RECALL_S, now_s):
             return Recalls(self._holder)
         if self._holders > 1 and self.store.local and self._elapsed("holders", BEAT_S, now_s):
             return Holders()
@@ -286,7 +308,7 @@ class Pump:
     def _sync_due(self, now_s: float) -> bool:
         if self._elapsed("sweep", SWEEP_S, now_s):
             self._wallet.sweep()
-        if self._queue.asks or self._resets:
+        if self._resets or (self._queue.asks and now_s >= self._ask_s):
             return True
         idle = not (self._wallet.unsettled or self._refused or self._wallet.outdated or self._wallet.returns)
         return (not idle and now_s >= self._due.get("flush", 0.0)) or now_s >= self._due.get("beat", 0.0)
@@ -319,6 +341,7 @@ class Pump:
     def _confirm(self, synced: Synced, now_s: float) -> None:
         self.syncs += 1
         self._holders = synced.holders
+        self._ask_s = now_s + YIELD_S * min(3, self._holders - 1)
         self._wallet.confirm(synced, now_s)
         self._queue.told()
         self._alarmed |= {(row.key, row.epoch) for row in synced.alerts if row.threshold >= 100}

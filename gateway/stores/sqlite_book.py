@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
+from gateway.core.ledger_commands import Arrive, Reap, Sync
 from gateway.core.ledger_draft import Changes
 from gateway.core.ledger_rows import Account, AlertRow, Audit, Holder, Key, Lease, Process
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 # One script a version; a script once released is never changed.
 MIGRATIONS: tuple[str, ...] = (
@@ -40,14 +44,30 @@ MIGRATIONS: tuple[str, ...] = (
         scope TEXT NOT NULL, unit TEXT NOT NULL, period TEXT NOT NULL, amount INTEGER NOT NULL, note TEXT NOT NULL
     );
     """,
+    """
+    CREATE TABLE notes (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 ACCOUNT = "scope, unit, period, quota, epoch, settled, leased, orphaned, estimated, suspect, version"
 LEASE = "holder, scope, unit, period, amount, recall, orphan"
 HOLDER = "id, boot, space, pid, started, beat_at, seq, reply, state"
 ALERT = "scope, unit, period, threshold, epoch, used, quota, at, pending"
+AT_ONCE = 50  # rows of a statement; with eleven columns well below the 999 values that an old SQLite takes
 AUDIT = "at, action, scope, unit, period, amount, note"
 THIS_ACCOUNT = "scope = ? AND unit = ? AND period = ?"
+
+
+def _parts(rows: list[Row]) -> Iterator[list[Row]]:
+    """Rows in portions that SQLite takes in one statement."""
+    for at in range(0, len(rows), AT_ONCE):
+        yield rows[at : at + AT_ONCE]
+
+
+def _rows(rows: Sequence[tuple[Any, ...]]) -> str:
+    """VALUES (?, ?), (?, ?)"""
+    one = f"({', '.join('?' * len(rows[0]))})"
+    return f"VALUES {', '.join([one] * len(rows))}"
 
 
 def _account(row: tuple[Any, ...]) -> Account:
@@ -68,10 +88,35 @@ def _alert(row: tuple[Any, ...]) -> AlertRow:
 
 
 class SqliteBook:
-    """`gateway.core.ledger_draft.Reader` over a connection, and `write`."""
+    """`gateway.core.ledger_draft.Reader` over a connection, and `write`. Once warm it lives as long as one transaction.
+
+    Every statement lets other threads run and has to wait for the interpreter afterwards, while other processes wait for the
+    lock that we hold. So what a command will look at is read in a few statements (`warm`), and written in few.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._accounts: dict[Key, Account | None] = {}
+        self._leases: dict[Key, dict[str, Lease]] = {}
+        self._alerts: set[tuple[Key, int, int]] = set()
+        self._holders: list[Holder] | None = None
+
+    def warm(self, command: Sync) -> None:
+        """Read what a command is about: accounts with their leases and alerts, and the holders."""
+        self._holders = self.holders()
+        for part in _parts(sorted({op.key for op in command.ops if not isinstance(op, Arrive | Reap)})):
+            among = f"(scope, unit, period) IN ({_rows(part)})"
+            flat = [word for key in part for word in key]
+            self._accounts.update(dict.fromkeys(part))
+            self._leases.update((key, {}) for key in part)
+            for row in self._all(f"SELECT {ACCOUNT} FROM accounts WHERE {among}", *flat):
+                account = _account(row)
+                self._accounts[account.key] = account
+            for row in self._all(f"SELECT {LEASE} FROM leases WHERE {among} ORDER BY holder", *flat):
+                lease = _lease(row)
+                self._leases[lease.key][lease.holder] = lease
+            alerts = self._all(f"SELECT scope, unit, period, threshold, epoch FROM alerts WHERE {among}", *flat)
+            self._alerts.update((Key(*row[:3]), row[3], row[4]) for row in alerts)
 
     def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
@@ -83,10 +128,14 @@ class SqliteBook:
     # ------------------------------------------------------------ reading
 
     def account(self, key: Key) -> Account | None:
+        if key in self._accounts:
+            return self._accounts[key]
         row = self._one(f"SELECT {ACCOUNT} FROM accounts WHERE {THIS_ACCOUNT}", *key)
         return _account(row) if row else None
 
     def lease(self, holder: str, key: Key) -> Lease | None:
+        if key in self._leases:
+            return self._leases[key].get(holder)
         row = self._one(f"SELECT {LEASE} FROM leases WHERE holder = ? AND {THIS_ACCOUNT}", holder, *key)
         return _lease(row) if row else None
 
@@ -95,6 +144,8 @@ class SqliteBook:
         return [_lease(row) for row in rows]
 
     def leases_on(self, key: Key) -> list[Lease]:
+        if key in self._leases:
+            return list(self._leases[key].values())
         rows = self._all(f"SELECT {LEASE} FROM leases WHERE {THIS_ACCOUNT} ORDER BY holder", *key)
         return [_lease(row) for row in rows]
 
@@ -107,9 +158,13 @@ class SqliteBook:
         return _holder(row) if row else None
 
     def holders(self) -> list[Holder]:
+        if self._holders is not None:
+            return self._holders
         return [_holder(row) for row in self._all(f"SELECT {HOLDER} FROM holders ORDER BY id")]
 
     def has_alert(self, key: Key, threshold: int, epoch: int) -> bool:
+        if key in self._accounts:
+            return (key, threshold, epoch) in self._alerts
         sql = f"SELECT 1 FROM alerts WHERE {THIS_ACCOUNT} AND threshold = ? AND epoch = ?"
         return self._one(sql, *key, threshold, epoch) is not None
 
@@ -135,7 +190,14 @@ class SqliteBook:
         rows = self._all(f"SELECT {AUDIT} FROM audits ORDER BY id DESC LIMIT ?", limit)
         return [Audit(row[0], row[1], Key(*row[2:5]), row[5], row[6]) for row in rows]
 
+    def note(self, name: str) -> bytes:
+        row = self._one("SELECT content FROM notes WHERE name = ?", name)
+        return bytes(row[0]) if row else b""
+
     # ------------------------------------------------------------ writing
+
+    def write_note(self, name: str, content: bytes) -> None:
+        self._replace("notes", "name, content", [(name, content)])
 
     def write(self, changes: Changes) -> None:
         """Write everything; the caller's transaction makes it one step."""
@@ -157,13 +219,17 @@ class SqliteBook:
 
     def _write_leases(self, changes: Changes) -> None:
         gone = [(holder, *key) for (holder, key), lease in changes.leases.items() if lease is None]
-        self._db.executemany(f"DELETE FROM leases WHERE holder = ? AND {THIS_ACCOUNT}", gone)
+        for part in _parts(gone):
+            flat = [word for lease in part for word in lease]
+            self._db.execute(f"DELETE FROM leases WHERE (holder, scope, unit, period) IN ({_rows(part)})", flat)
         kept = [lease for lease in changes.leases.values() if lease is not None]
         self._replace("leases", LEASE, [(r.holder, *r.key, r.amount, r.recall, r.orphan) for r in kept])
 
     def _replace(self, table: str, columns: str, rows: list[tuple[Any, ...]]) -> None:
-        marks = ", ".join("?" * (columns.count(",") + 1))
-        self._db.executemany(f"REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)
+        for part in _parts(rows):
+            self._db.execute(
+                f"REPLACE INTO {table} ({columns}) {_rows(part)}", [value for row in part for value in row]
+            )
 
     @staticmethod
     def _account_values(row: Account) -> tuple[Any, ...]:

@@ -1,6 +1,11 @@
 """Requests that found no lease in hand and wait for the quota store: who is served, who is refused, and why.
 
 Decides on numbers alone; gateway.stores.pump owns the tasks and the time.
+
+Rule 1: patience is counted in attentive seconds (`Attention`): while our own loop is late, nobody's patience runs out.
+Rule 2: the store is away when it owed one answer for the whole of its patience and gave no sign of life, not when a waiter has
+waited for several.
+Rule 3: whoever has a question on its way is not refused before the answer was looked at, or the store is away.
 """
 
 from __future__ import annotations
@@ -9,17 +14,55 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from gateway.core.ledger_views import Reason
-from gateway.core.purse import Purse
+from gateway.core.purse import Purse, Wanted
 from gateway.core.wallet import Hold, Scopes, Wallet
 
 FRESH_S = 1.0  # for so long an account that the ledger said is spent needs no second question
 AGAIN_S = 0.05  # how often a waiting request asks while other processes may give lease back
+TURN_S = 0.05  # the most that one turn of the loop costs of anybody's patience
+BUSY_SHARE = 4  # time in which the loop works all the time counts for a quarter: the store's thread gets little of it
+
+
+class Attention:
+    """Counts the seconds in which an answer would have been seen, had there been one. It runs like a clock while the loop has
+    little to do, slowly while the loop is busy, and hardly at all while a turn of it takes long or the machine sleeps."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+        self._now_s = self._worked_s = 0.0
+
+    def begin(self, now_s: float, worked_s: float) -> None:
+        """Count from here. Both are seconds: the loop's time, and the CPU time that its thread has used."""
+        self._now_s, self._worked_s = now_s, worked_s
+
+    def turn(self, now_s: float, worked_s: float) -> None:
+        """One turn of the loop later."""
+        elapsed_s = now_s - self._now_s
+        idle_s = elapsed_s - (worked_s - self._worked_s)
+        self.s += min(TURN_S, max(idle_s, elapsed_s / BUSY_SHARE))
+        self.begin(now_s, worked_s)
 
 
 class Waiter:
-    """One waiting request. `hold`: it has one already and wants more scopes. `answer` gets the hold or the reason and purse."""
+    """One waiting request. `hold`: it has one already and wants more scopes. `answer` gets the hold or the reason and purse.
 
-    __slots__ = ("answer", "answered", "ask", "asked_s", "born_s", "hold", "scopes", "tokens", "until_s")
+    `born_s` and `until_s` are attentive seconds, `asked_s` is the loop's time.
+    """
+
+    __slots__ = (
+        "answer",
+        "answered",
+        "ask",
+        "asked_last",
+        "asked_s",
+        "asking",
+        "born_s",
+        "hold",
+        "last",
+        "scopes",
+        "tokens",
+        "until_s",
+    )
 
     def __init__(self, scopes: Scopes, tokens: int, hold: Hold | None, born_s: float, wait_s: float) -> None:
         self.scopes = scopes
@@ -28,6 +71,9 @@ class Waiter:
         self.born_s = born_s
         self.until_s = born_s + wait_s
         self.ask = True  # goes into the next transaction
+        self.asking = False  # is in the one under way
+        self.last = False  # its time is up, but there was room: the last question, until it is answered
+        self.asked_last = False
         self.asked_s = float("-inf")
         self.answered = False  # the ledger has answered since it waits
         self.answer: asyncio.Future[Hold | tuple[Reason, Purse]] = asyncio.get_running_loop().create_future()
@@ -37,11 +83,12 @@ class Queue:
     """The waiting requests, first come first served; a small one may pass a big one that does not fit."""
 
     def __init__(self, wallet: Wallet, store_wait_s: float, clock: Callable[[], float]) -> None:
+        self.attention = Attention()
         self._wallet = wallet
         self._store_wait_s = store_wait_s
         self._clock = clock
         self._waiters: list[Waiter] = []
-        self._asking: list[Waiter] = []
+        self._owed_s = float("inf")  # since when the store owes an answer, attentive seconds
 
     def __bool__(self) -> bool:
         return bool(self._waiters)
@@ -49,10 +96,20 @@ class Queue:
     def add(self, waiter: Waiter) -> None:
         self._waiters.append(waiter)
 
-    def deadline_s(self) -> float:
-        """When the next waiter's patience, or that with the store, ends."""
-        ends = (w.until_s if w.answered else w.born_s + self._store_wait_s for w in self._waiters)
-        return min(ends, default=float("inf"))
+    @property
+    def patience_s(self) -> float:
+        """The least attentive seconds until a waiter's patience, or that with the store, ends; at most a turn's worth."""
+        now_s = self.attention.s
+        ends = (w.until_s if w.answered and not (w.asking or w.last) else self._store_until_s(w) for w in self._waiters)
+        return min(TURN_S, min(ends, default=float("inf")) - now_s) if self._waiters else float("inf")
+
+    def owed(self) -> None:
+        """A command goes to the store, or went and was not taken."""
+        self._owed_s = min(self._owed_s, self.attention.s)
+
+    def paid(self) -> None:
+        """The store took its command."""
+        self._owed_s = float("inf")
 
     def serve(self, now_s: float, shared: bool) -> None:
         """Grant and refuse what can be. `shared`: other processes hold leases, so asking again may help."""
@@ -65,13 +122,15 @@ class Queue:
                 waiter.answer.set_result(("unavailable", self._purses(waiter)[0]))
         self._waiters = []
 
-    def wanted(self) -> dict[Purse, int]:
+    def wanted(self) -> dict[Purse, Wanted]:
         """Tokens for which requests wait that have to ask, by purse; `asked` and `told` follow."""
-        wanted: dict[Purse, int] = {}
+        wanted: dict[Purse, Wanted] = {}
         for waiter in self._waiters:
             if waiter.ask and not waiter.answer.done():
                 for purse in self._purses(waiter):
-                    wanted[purse] = wanted.get(purse, 0) + waiter.tokens
+                    before = wanted.get(purse)
+                    least = waiter.tokens if before is None else min(before.least, waiter.tokens)
+                    wanted[purse] = Wanted(waiter.tokens + (before.tokens if before is not None else 0), least)
         return wanted
 
     @property
@@ -81,15 +140,15 @@ class Queue:
 
     def asked(self, now_s: float) -> None:
         """What was wanted is on its way."""
-        self._asking = [waiter for waiter in self._waiters if waiter.ask]
-        for waiter in self._asking:
-            waiter.ask, waiter.asked_s = False, now_s
+        for waiter in self._waiters:
+            if waiter.ask:
+                waiter.ask, waiter.asking, waiter.asked_s = False, True, now_s
 
     def told(self) -> None:
         """The answer is in the wallet."""
-        for waiter in self._asking:
-            waiter.answered = True
-        self._asking = []
+        for waiter in self._waiters:
+            if waiter.asking:
+                waiter.asking, waiter.last, waiter.answered = False, False, True
 
     # ------------------------------------------------------------ one waiter
 
@@ -118,16 +177,19 @@ class Queue:
         hopeless = self._hopeless(waiter, short, now_s)
         if hopeless is not None:
             return hopeless
-        if not waiter.answered:
-            return ("unavailable", short[0]) if now_s >= waiter.born_s + self._store_wait_s else None
+        if waiter.asking or waiter.last or not waiter.answered:
+            return ("unavailable", short[0]) if self.attention.s >= self._store_until_s(waiter) else None
         blocked = [purse for purse in short if (purse.room or 0) < waiter.tokens]
-        if now_s >= waiter.until_s:
-            # Room that shows but was not granted went to another process in the meantime, unless the store fell silent.
-            silent = waiter in self._asking and now_s >= waiter.asked_s + self._store_wait_s
-            return ("unavailable" if silent and not blocked else "reserved", (blocked or short)[0])
-        if not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
+        if self.attention.s >= waiter.until_s:
+            if blocked or waiter.asked_last:
+                return "reserved", (blocked or short)[0]  # room that shows and was not granted went to another process
+            waiter.ask = waiter.last = waiter.asked_last = True
+        elif not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
             waiter.ask = True
         return None
+
+    def _store_until_s(self, waiter: Waiter) -> float:
+        return max(waiter.born_s, self._owed_s) + self._store_wait_s
 
     def _hopeless(self, waiter: Waiter, short: Iterable[Purse], now_s: float) -> tuple[Reason, Purse] | None:
         for purse in short:

@@ -131,6 +131,16 @@ def test_an_unmet_need_recalls_the_leases_of_others_until_they_answer(ledger: Le
     assert mine(ledger.sync(Ask(DAY, 200, 200), by="poor")) == 300
 
 
+def test_scraps_that_help_no_request_stay_where_all_can_have_them(ledger: Ledger) -> None:
+    ledger.sync(Open(DAY, 1_000), Ask(DAY, 600, 600, least=300), by="one")
+    ledger.sync(Ask(DAY, 900, 900, least=300), by="other")  # 400 are left: enough for one of its three
+    assert ledger.day().leased == 1_000
+    assert ledger.run(Recalls("one")) == [DAY]
+    assert mine(ledger.sync(Give(DAY, 100), Ask(DAY, 600, 600, least=300), by="other")) == 300
+    assert mine(ledger.sync(Give(DAY, 250), Ask(DAY, 300, 300, least=300), by="one")) == 350 + 300
+    assert ledger.day().leased == 950
+
+
 # ---------------------------------------------------------------- repeats
 
 

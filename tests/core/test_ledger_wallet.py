@@ -10,7 +10,7 @@ from gateway.core.ledger import apply
 from gateway.core.ledger_commands import Ask, Give, Op, Open, Settle, Sync, Synced
 from gateway.core.ledger_rows import Key
 from gateway.core.ledger_views import account_view
-from gateway.core.purse import FIRST_BLOCK
+from gateway.core.purse import FIRST_BLOCK, Wanted
 from gateway.core.wallet import Hold, Wallet
 from gateway.settings import Quota
 from gateway.stores.memory import MemoryBook
@@ -36,7 +36,7 @@ class Desk:
     def talk(self, wanted: tuple[str, ...] = (), tokens: int = 0) -> tuple[Op, ...]:
         """One round with the ledger; returns what it was told."""
         purses = self.wallet.current(wanted, self.now) if wanted else ()
-        ops = tuple(self.wallet.collect(dict.fromkeys(purses, tokens), self.now))
+        ops = tuple(self.wallet.collect(dict.fromkeys(purses, Wanted(tokens, tokens)), self.now))
         self.confirm(ops)
         return ops
 
@@ -223,6 +223,7 @@ def test_a_lowered_limit_holds_from_the_next_request_on(desk: Desk) -> None:
     assert desk.wallet.take(ACME, 60, NOON) is None
     desk.talk(ACME, 60)
     assert desk.wallet.take(ACME, 60, NOON) is None
+    desk.talk(ACME, 50)
     assert desk.wallet.take(ACME, 50, NOON) is not None
     desk.wallet.settle(hold, 100)
     desk.talk()
