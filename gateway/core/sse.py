@@ -125,9 +125,15 @@ def frame(data: bytes, event: bytes = b"") -> bytes:
 def frames_of(data: bytes) -> list[bytes]:
     """The frames of `data`, which ends with one, with their empty lines: joined they are `data`."""
     if b"\r" not in data:
-        return [block + b"\n\n" for block in data.split(b"\n\n")[:-1]]
-    ends = [found.end() for found in _FRAME_END.finditer(data)]
-    return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        *blocks, rest = data.split(b"\n\n")
+        frames = [block + b"\n\n" for block in blocks]
+    else:
+        ends = [found.end() for found in _FRAME_END.finditer(data)]
+        frames = [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        rest = data[ends[-1] :] if ends else b""
+    if rest and frames:  # one more line end: it belongs to the last frame
+        frames[-1] += rest
+    return frames
 
 
 def last_end(data: bytes, start: int) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import sse
-from gateway.core.sse import Frame, LineTooLong, Splitter, frame
+from gateway.core.sse import Frame, LineTooLong, Splitter, frame, frames_of, last_end
 
 
 def frames(*pieces: bytes) -> list[Frame]:
@@ -100,3 +100,10 @@ def test_a_frame_without_end_is_refused_before_it_fills_the_memory(monkeypatch: 
 
 def test_what_is_written_is_read_back() -> None:
     assert frames(frame(b'{"a":1}') + frame(b"x", b"chat.chunk")) == [(b"", b'{"a":1}'), (b"chat.chunk", b"x")]
+
+
+@given(st.lists(st.sampled_from([b"data: a", b"\n", b"\n\n", b"\r\n", b"\r"]), max_size=8).map(b"".join))
+def test_the_whole_frames_of_bytes_are_those_bytes(data: bytes) -> None:
+    whole = data[: last_end(data, 0)]
+
+    assert b"".join(frames_of(whole)) == whole

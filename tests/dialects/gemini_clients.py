@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -50,10 +51,18 @@ def sent(contents: Any, **config: Any) -> bytes:
     return bodies[0]
 
 
+@cache
+def _reader() -> tuple[genai.Client, list[bytes]]:
+    """A client that is answered with the last of the bytes: making one takes longer than a stream."""
+    answers: list[bytes] = []
+    return client(lambda body: answers[-1], "text/event-stream"), answers
+
+
 def received(stream: bytes) -> list[types.GenerateContentResponse]:
     """What google-genai makes of an event stream; raises what it raises."""
-    made = client(lambda body: stream, "text/event-stream")
-    return list(made.models.generate_content_stream(model="m", contents="hi"))
+    reader, answers = _reader()
+    answers[:] = [stream]
+    return list(reader.models.generate_content_stream(model="m", contents="hi"))
 
 
 class _Bytes:

@@ -219,7 +219,7 @@ def name_of(path: Path) -> str:
 def test_google_genai_reads_every_providers_stream(path: Path) -> None:
     case, stream = Case(path.parent), path.read_bytes()
     undo = case.provider.write_request(case.request(), case.target(case.request()), Notes()).undo
-    step = max(1, len(stream) // 60)
+    step = max(1, len(stream) // 12)
     for cut in range(0, len(stream) + 1, step):
         check(case.events(stream[:cut], undo, []))
     check(case.events(stream, undo, []))
