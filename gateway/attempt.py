@@ -239,7 +239,7 @@ class WholeAnswer(Attempt):
         self._again = getattr(reply, "again", None) if self.resend is not None else None
         self.report.usage = reply.usage
         self.report.output_bytes = len(body)
-        if isinstance(reply, EmbeddingReply) and reply.again is not None:
+        if isinstance(reply, EmbeddingReply) and reply.again is not None and self._again is None:
             raise BadReply("the inputs are more than one batch, and the others were not asked for")
         self._reply = reply
         return nothing_in(reply)

@@ -63,6 +63,7 @@ class _Typed(Struct):
     type: str
 
 
+_LINE_END = b"\r\n"
 _decode = msgspec.json.Decoder(_Frame).decode
 _decode_type = msgspec.json.Decoder(_Typed).decode
 
@@ -140,6 +141,9 @@ class MessagesTap:
 
     def _frame(self, frame: bytes) -> bytes:
         """One frame as it goes on: compared with what deltas begin with, else parsed."""
+        if frame[0] in _LINE_END:  # empty lines before it, which say nothing and are not counted
+            bare = frame.lstrip(b"\r\n")
+            return frame if not bare or self._frame(bare) else b""
         head = self._head
         if head and not self._cr and frame.startswith(head) and frame.find(b"\n", len(head)) == len(frame) - 2:
             self.output_bytes += frame.rfind(b'"') - len(head)
