@@ -39,7 +39,7 @@ from gateway.core.ledger_commands import (
     Synced,
 )
 from gateway.core.ledger_draft import Changes, Draft, Reader
-from gateway.core.ledger_rows import Account, AlertRow, Audit, AuditAction, Holder, HolderState, Key, Lease
+from gateway.core.ledger_rows import MOST, Account, AlertRow, Audit, AuditAction, Holder, HolderState, Key, Lease
 
 # How long a holder that left or died is remembered, so that late repeats of its commands do nothing.
 FORGET_S = 7 * 86_400.0
@@ -95,6 +95,7 @@ class _Turn:
         self.holder = holder
         self.command = command
         self.now = now
+        self.silence = max(0.0, now - holder.beat_at) if holder.seq else 0.0
         self.alerts: list[AlertRow] = []
         self.before: list[Account] = []
         self.orphans: list[Orphan] = []
@@ -152,9 +153,9 @@ class _Turn:
 
     def _settle(self, op: Settle) -> None:
         account = self.draft.account(op.key)
-        account.settled += op.used
-        account.estimated += op.estimated
-        account.suspect += op.suspect
+        account.settled = min(MOST, account.settled + op.used)
+        account.estimated = min(MOST, account.estimated + op.estimated)
+        account.suspect = min(MOST, account.suspect + op.suspect)
         if op.covered:
             self._shrink(account, op.covered)
         self._alarm(account)
@@ -234,11 +235,13 @@ class _Turn:
     # ------------------------------------------------------------ holders that die
 
     def _reap(self, op: Reap) -> None:
+        # While nothing of ours got through, the store may have been away for all: such a silence of others tells nothing.
+        after_s = op.after_s + (self.silence if self.silence > op.after_s / 2 else 0.0)
         for holder in self.draft.holders():
             age = self.now - holder.beat_at
             if self._owns(holder.id):
                 continue
-            if holder.state == "live" and (holder.id in op.gone or age > op.after_s):
+            if holder.state == "live" and (holder.id in op.gone or age > after_s):
                 self._bury(holder.id, "dead")
             elif holder.state != "live" and age > FORGET_S:
                 self._forget(holder.id)
@@ -253,8 +256,8 @@ class _Turn:
     def _orphan(self, lease: Lease) -> None:
         account = self.draft.account(lease.key)
         account.leased -= lease.amount
-        account.settled += lease.amount
-        account.orphaned += lease.amount
+        account.settled = min(MOST, account.settled + lease.amount)
+        account.orphaned = min(MOST, account.orphaned + lease.amount)
         lease.orphan, lease.recall = True, False
         self.orphans.append(Orphan(lease.holder, lease.key, lease.amount))
         self._audit("orphan", lease.key, lease.amount, lease.holder)

@@ -69,7 +69,9 @@ class Reset(Struct, frozen=True, tag=True):
 
 
 class Reap(Struct, frozen=True, tag=True):
-    """Charges in full what dead holders leased: those named, and those without a heartbeat for `after_s`."""
+    """Charges in full what dead holders leased: those named, and those without a heartbeat for `after_s`.
+
+    A sender that was silent itself for more than half of that adds its own silence: the store was away."""
 
     gone: tuple[str, ...] = ()
     after_s: float = 30.0

@@ -1,6 +1,6 @@
 """The rows of the quota ledger: accounts, leases, holders, alerts; and the calendar that names their periods.
 
-Rule 1: amounts are whole units (tokens today) and never negative.
+Rule 1: amounts are whole units (tokens today), never negative, and at most MOST.
 Rule 2: an account's period is part of its key. Midnight is a new row, not a job that resets an old one.
 Rule 3: `Account.leased` is the sum of the open leases on it; `settled + leased <= limit` unless a call used more than it
 reserved, or the limit was lowered.
@@ -14,6 +14,9 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 TOKENS = "tokens"
+
+# No counter grows beyond this: whole numbers up to here are exact in every store (doubles in Redis, 64 bits in SQLite).
+MOST = 2**53 - 1
 
 Window = Literal["daily", "monthly"]
 Level = Literal["warning", "critical", "exceeded"]

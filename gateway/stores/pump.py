@@ -264,6 +264,7 @@ class Pump:
         self._queue.paid()
         if self._failures:
             self._failures = 0
+            self._due["beat"] = now_s  # others wait to hear that we live, and may have to repeat what the store lost
             self._report(StoreBack())
         match command:
             case Sync():
@@ -297,7 +298,7 @@ class Pump:
             return self._gather(now_s)
         if self._holders > 1 and self._wallet.leases and self._elapsed("recall", RECALL_S, now_s):
             return Recalls(self._holder)
-        if self._holders > 1 and self.store.local and self._elapsed("holders", BEAT_S, now_s):
+        if self._holders > 1 and self._elapsed("holders", BEAT_S, now_s):
             return Holders()
         if self._holders > 1 and self._elapsed("alerts", REFRESH_S, now_s):
             return Alerts(self._wallet.periods[1], NEWEST)
@@ -356,7 +357,7 @@ class Pump:
 
     def _find_gone(self, holders: list[Holder]) -> None:
         live = [holder for holder in holders if holder.state == "live" and holder.id != self._holder]
-        self._gone = tuple(holder.id for holder in live if self.store.local and is_gone(holder, self._me))
+        self._gone = tuple(holder.id for holder in live if is_gone(holder, self._me, self.store.local))
         if self._gone:
             self._due["beat"] = 0.0
 
