@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from gateway.core.ledger_commands import Command, Reply, Stale, Sync
+from gateway.stores.redis import PREFIX, RedisStore
+from gateway.stores.redis_wire import answer, operation, packed, question, synced
+
 PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
 
 
@@ -70,3 +74,30 @@ class RedisServer:
         assert self.process is not None
         self.process.terminate()
         self.process.wait()
+
+
+class RedisLedger:
+    """The scripts of the Redis driver without its event loop. `clear` empties the server."""
+
+    def __init__(self, server: RedisServer) -> None:
+        store = RedisStore(server.url)
+        self.client = server.client()
+        self.sync = self.client.register_script(store._sync_script.text)
+        self.look = self.client.register_script(store._look_script.text)
+
+    def __enter__(self) -> RedisLedger:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.client.close()
+
+    def clear(self) -> None:
+        self.client.flushall()
+        self.client.set(f"{PREFIX}:schema", 1)
+
+    def run(self, command: Command, now: float) -> Reply:
+        if not isinstance(command, Sync):
+            return answer(command, self.look([PREFIX], question(command)))
+        sync = packed(command, [operation(op) for op in command.ops])
+        kind, told = self.sync([PREFIX], [sync, repr(now), "new"])
+        return synced(told) if kind == b"ok" else Stale(int(told))

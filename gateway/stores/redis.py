@@ -115,10 +115,6 @@ class RedisStore:
                 if isinstance(command, Sync):
                     return await self._sync(command, "" if self._own_clock else repr(now))
                 return answer(command, await self._eval(self._look_script, *question(command)))
-            except MovedError as e:
-                self._moved = (e.host, e.port)
-                await self._drop()
-                raise self._down(e) from e
             except (RedisError, OSError) as e:
                 self._moved = None
                 await self._drop()
@@ -182,6 +178,14 @@ class RedisStore:
                 return await self._do("EVAL", script.text, 1, PREFIX, *arguments)
 
     async def _do(self, *command: str | int | bytes) -> Any:
+        try:
+            return await self._send(*command)
+        except MovedError as e:  # it did not run: another node of the cluster has our slot
+            await self._drop()
+            self._moved = (e.host, e.port)
+            return await self._send(*command)
+
+    async def _send(self, *command: str | int | bytes) -> Any:
         send: Callable[..., Awaitable[Any]] = self._connected().execute_command
         return await send(*command)
 

@@ -40,12 +40,13 @@ def place_of(url: str) -> Place:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
         volatile = {"0": False, "1": True}[options.pop("allow_volatile", "0")]
-        if options or parts.fragment or not parts.hostname:
+        database = parts.path.removeprefix("/") or "0"
+        if options or parts.fragment or not parts.hostname or not (database.isascii() and database.isdigit()):
             raise ValueError
         return Place(
             parts.hostname,
             PORT if parts.port is None else parts.port,
-            int(parts.path[1:] or "0"),
+            int(database),
             unquote(parts.username) if parts.username else None,
             unquote(parts.password) if parts.password else None,
             parts.scheme == "rediss",

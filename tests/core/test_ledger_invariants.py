@@ -1,7 +1,7 @@
 """The promises of the quota ledger under everything that can happen to processes and their messages.
 
-Three gateway processes, each a wallet, share one ledger; memory and SQLite run every command side by side. Messages are lost,
-repeated and late, processes die or are taken for dead, clocks step, limits change, operators reset.
+Three gateway processes, each a wallet, share one ledger; memory, SQLite and Redis run every command side by side. Messages are
+lost, repeated and late, processes die or are taken for dead, clocks step, limits change, operators reset.
 """
 
 from __future__ import annotations
@@ -10,16 +10,41 @@ import sqlite3
 from collections import defaultdict
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from msgspec.structs import replace
+from redis_server import RedisLedger, RedisServer
 
 from gateway.core.ledger import apply
-from gateway.core.ledger_commands import Ask, Reap, Reset, Settle, Stale, Sync, Synced
+from gateway.core.ledger_commands import (
+    Accounts,
+    Alerts,
+    Ask,
+    Audits,
+    Holders,
+    Outbox,
+    Reap,
+    Recalls,
+    Reset,
+    Settle,
+    Stale,
+    Sync,
+    Synced,
+)
 from gateway.core.ledger_rows import Key
 from gateway.core.purse import Wanted
 from gateway.core.wallet import Hold, Wallet
 from gateway.settings import Quota
 from gateway.stores.memory import MemoryBook
+from gateway.stores.redis_wire import Query
 from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
@@ -62,9 +87,11 @@ class Quotas(RuleBasedStateMachine):
     calm = False
     overdrafts = False  # whether requests may use more than they reserved
 
-    def __init__(self) -> None:
+    def __init__(self, redis: RedisLedger) -> None:
         super().__init__()
         self.now = NOON
+        self.redis = redis
+        redis.clear()
         self.memory = MemoryBook()
         db = sqlite3.connect(":memory:", isolation_level=None)
         db.executescript(MIGRATIONS[0])
@@ -97,6 +124,7 @@ class Quotas(RuleBasedStateMachine):
         for book in (self.sqlite, warm):
             others, same = apply(book, command, self.now)
             assert same == reply and others == changes, "I11: drivers differ"
+        assert self.redis.run(command, self.now) == reply, "I11: drivers differ"
         self.memory.write(changes)
         self.sqlite.write(others)
         if changes.accounts:
@@ -305,8 +333,27 @@ class Quotas(RuleBasedStateMachine):
                 if account.settled * 100 >= threshold * account.limit:
                     assert self.memory.has_alert(account.key, threshold, account.epoch), "I8: none"
 
+    def the_books_are_the_same(self) -> None:
+        """I11: what the drivers tell of themselves."""
+        periods = self.periods()
+        queries: list[Query] = [
+            Accounts(periods),
+            Accounts(periods, 7),
+            Alerts("2026-11"),
+            Alerts("2026-11", 2),
+            Outbox(),
+            Audits(),
+            Holders(),
+        ]
+        for query in [*queries, *(Recalls(f"gateway-{n + 1}") for n in range(self.births))]:
+            told = [apply(book, query, self.now)[1] for book in (self.memory, self.sqlite)]
+            if isinstance(query, Holders):
+                told = [[replace(holder, reply=b"") for holder in rows] for rows in told]  # type: ignore[union-attr, arg-type]
+            assert told[0] == told[1] == self.redis.run(query, self.now), f"I11: {query}"
+
     def teardown(self) -> None:
         """After quiet time nothing is reserved, and what was served is what was settled."""
+        self.the_books_are_the_same()
         for gateway in self.gateways:
             for hold in gateway.holds:
                 self.serve(hold, hold.tokens)
@@ -342,7 +389,9 @@ PROFILE = settings(
     phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
-Quotas.TestCase.settings = PROFILE
-QuotasWithOverdrafts.TestCase.settings = PROFILE
-TestQuotas = Quotas.TestCase
-TestQuotasWithOverdrafts = QuotasWithOverdrafts.TestCase
+
+
+@pytest.mark.parametrize("story", [Quotas, QuotasWithOverdrafts])
+def test_every_story_keeps_the_promises_on_all_drivers(story: type[Quotas], redis_server: RedisServer) -> None:
+    with RedisLedger(redis_server) as ledger:
+        run_state_machine_as_test(lambda: story(ledger), settings=PROFILE)

@@ -1,4 +1,4 @@
-"""A gateway process in miniature, to be started and killed by tests: `victim.py serve|share <database> <clock>`.
+"""A gateway process in miniature, to be started and killed by tests: `victim.py serve|share <store url> <clock>`.
 
 serve: settles calls until it is killed, and tells each on stdout as it is served. share: takes all it can get of a quota, tells
 how much that was, and ends in order.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 from gateway.core.ledger_views import Refused
 from gateway.settings import Quota
 from gateway.stores.keeper import Keeper
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.open import open_store
 
 SCOPES = ("tenant:acme", "provider:openai")
 QUOTAS = {"tenant:acme": Quota(daily_tokens=10**7), "provider:openai": Quota(daily_tokens=10**7)}
@@ -46,9 +45,9 @@ async def share(keeper: Keeper) -> None:
     print(admitted)
 
 
-async def main(what: str, database: str, now: float) -> None:
+async def main(what: str, url: str, now: float) -> None:
     quotas = QUOTAS if what == "serve" else SHARED
-    keeper = Keeper(SqliteStore(Path(database)), quotas, clock=lambda: now, store_wait_s=10.0)
+    keeper = Keeper(open_store(url), quotas, clock=lambda: now, store_wait_s=10.0)
     await keeper.start()
     await (serve if what == "serve" else share)(keeper)
 
