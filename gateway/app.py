@@ -143,7 +143,8 @@ class Gateway:
         self._catalogue = read_catalogue()
         recorder = Recorder(registry, log, time.monotonic)
         self.store_lost = False
-        self.keeper = Keeper(open_store(config.store.url), Limits(config), config.alerts, on_event=self._heard)
+        store = open_store(config.store.url, lambda message: log.event("warning", "store_warning", message=message))
+        self.keeper = Keeper(store, Limits(config), config.alerts, on_event=self._heard)
         self.upstream = Upstream(Tuning(), environ=environ)
         self.pipeline = Pipeline(
             load_routes(config, self._catalogue),
