@@ -47,13 +47,18 @@ class RedisServer:
         return redis.Redis(port=self.port)
 
     def start(self) -> None:
+        deadline = time.monotonic() + 10
+        self._spawn()
+        while not self._answers():
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.02)
+            if self.process is not None and self.process.poll() is not None:
+                self._spawn()  # somebody's outgoing connection had our port for a moment
+
+    def _spawn(self) -> None:
         command = [str(PROGRAM), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
-            time.sleep(0.02)
 
     def _answers(self) -> bool:
         with self.client() as client:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
 from redis_server import RedisLedger, RedisServer
 
 from gateway.core.ledger_commands import Accounts
@@ -27,3 +31,18 @@ def day(server: RedisServer) -> Account:
     with RedisLedger(server) as ledger:
         rows = ledger.run(Accounts(("2026-11-23",)), NOON)
     return next(row for row in rows if row.key == DAY)  # type: ignore[union-attr]
+
+
+class OldState:
+    """A copy of what a server had on disk at some time, to bring back: as a replica that was behind, or a restored backup."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.copy = Path(mkdtemp(dir=server.folder)) / "copy"
+        shutil.copytree(server.folder / "appendonlydir", self.copy)
+
+    def bring_back(self) -> None:
+        self.server.kill()
+        shutil.rmtree(self.server.folder / "appendonlydir")
+        shutil.copytree(self.copy, self.server.folder / "appendonlydir")
+        self.server.start()

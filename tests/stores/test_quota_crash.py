@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from quota_story import until
+from redis_server import RedisLedger, RedisServer
+from redis_story import OldState, day
 
-from gateway.core.ledger_commands import Audits, Orphan
+from gateway.core.ledger_commands import Audits, Holders, Orphan
 from gateway.core.ledger_rows import Holder, Process
 from gateway.stores.keeper import Keeper, KeeperEvent
 from gateway.stores.open import open_store
@@ -67,6 +70,28 @@ async def test_three_processes_admit_together_exactly_what_fits(url: str) -> Non
     await keeper.start()
     assert [(view.used, view.leased) for view in keeper.accounts(("tenant:acme",))] == [(30_000, 0), (30_000, 0)]
     await keeper.close()
+
+
+@pytest.mark.parametrize("loses", [False, True], ids=["that_dies", "that_dies_and_loses_writes"])
+async def test_three_processes_on_a_server_never_pass_the_limit_together(server: RedisServer, loses: bool) -> None:
+    processes = [start("share-slowly", server.url) for _ in range(3)]
+    with RedisLedger(server) as ledger:
+        await until(lambda: len(ledger.run(Holders(), NOON)) == 3)  # type: ignore[arg-type]
+    for _ in range(2):
+        await asyncio.sleep(0.6)
+        old = OldState(server)
+        await asyncio.sleep(0.4)
+        if loses:
+            old.bring_back()
+        else:
+            server.kill()
+            server.start()
+    outputs = await asyncio.gather(*(asyncio.to_thread(process.communicate) for process in processes))
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    admitted = sum(int(out) for out, _ in outputs)
+    assert 0 < admitted <= 150
+    account = day(server)
+    assert (account.settled, account.leased, account.orphaned) == (200 * admitted, 0, 0)
 
 
 # ---------------------------------------------------------------- who lives

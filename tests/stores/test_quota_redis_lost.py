@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 import pytest
 from quota_story import ACME, flushed, until
 from redis_server import RedisServer
-from redis_story import DAY, NOON, QUOTAS, day, keeper_on
+from redis_story import DAY, NOON, QUOTAS, OldState, day, keeper_on
 
 from gateway.core.ledger_commands import (
     Ask,
@@ -45,21 +44,6 @@ async def test_what_was_answered_survives_kill_9_of_the_server(server: RedisServ
     assert [type(event) for event in events] == [StoreLost, StoreBack] * 5
     assert await keeper.close()
     assert (day(server).settled, day(server).leased) == (used, 0)
-
-
-class OldState:
-    """A copy of what a server had on disk at some time, to bring back: as a replica that was behind, or a restored backup."""
-
-    def __init__(self, server: RedisServer) -> None:
-        self.server = server
-        self.copy = server.folder / "copy"
-        shutil.copytree(server.folder / "appendonlydir", self.copy)
-
-    def bring_back(self) -> None:
-        self.server.kill()
-        shutil.rmtree(self.server.folder / "appendonlydir")
-        shutil.copytree(self.copy, self.server.folder / "appendonlydir")
-        self.server.start()
 
 
 async def test_acknowledged_writes_that_a_server_lost_are_repeated_as_they_happened(server: RedisServer) -> None:
