@@ -153,6 +153,7 @@ class Gateway:
             recorder,
             Replay(sealer_of(config), Stash(), time.monotonic),
         )
+        self._share_circuits()
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
         self.authenticator = Authenticator(config.auth, self._jwks)
@@ -285,6 +286,7 @@ class Gateway:
         self.keeper.set_alerts(config.alerts)
         self.webhooks.settings = config.alerts
         self.pipeline.routes = routes
+        self._share_circuits()
         self.pipeline.replay.sealer = sealer_of(config)
         self.log.change(config.log.level, text=config.log.format == "text")
         fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
@@ -293,6 +295,10 @@ class Gateway:
         self.config = config
         for keys in gone:
             await keys.close()
+
+    def _share_circuits(self) -> None:
+        deployments = self.pipeline.routes.deployments.values()
+        self.keeper.share({deployment.circuit: deployment.breaker for deployment in deployments})
 
     # ------------------------------------------------------------ what others ask
 

@@ -102,7 +102,7 @@ class RedisLedger:
 
     def run(self, command: Command, now: float) -> Reply:
         if not isinstance(command, Sync):
-            return answer(command, self.look([PREFIX], question(command)))
+            return answer(command, self.look([PREFIX], question(command, repr(now))))
         sync = packed(command, [operation(op) for op in command.ops])
         kind, told = self.sync([PREFIX], [sync, repr(now), "new"])
         return synced(told) if kind == b"ok" else Stale(int(told))

@@ -12,6 +12,8 @@ Rule 4: an alert is written with the settling that crosses its threshold, under 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from gateway.core.ledger_commands import (
@@ -20,13 +22,18 @@ from gateway.core.ledger_commands import (
     Arrive,
     Ask,
     Audits,
+    Circuits,
+    CircuitState,
+    Close,
     Command,
     Delivered,
+    Free,
     Give,
     Holders,
     Open,
     Orphan,
     Outbox,
+    Probe,
     Reap,
     Recalls,
     Refuse,
@@ -37,9 +44,21 @@ from gateway.core.ledger_commands import (
     Standing,
     Sync,
     Synced,
+    Trip,
 )
 from gateway.core.ledger_draft import Changes, Draft, Reader
-from gateway.core.ledger_rows import MOST, Account, AlertRow, Audit, AuditAction, Holder, HolderState, Key, Lease
+from gateway.core.ledger_rows import (
+    MOST,
+    Account,
+    AlertRow,
+    Audit,
+    AuditAction,
+    Circuit,
+    Holder,
+    HolderState,
+    Key,
+    Lease,
+)
 
 # How long a holder that left or died is remembered, so that late repeats of its commands do nothing.
 FORGET_S = 7 * 86_400.0
@@ -55,8 +74,14 @@ def apply(reader: Reader, command: Command, now: float) -> tuple[Changes, Reply]
             return _sync(reader, command, now)
         case Delivered(alert):
             return Changes(delivered=[alert]), None
+        case Circuits():
+            return Changes(), _states(reader.circuits(), now)
         case _:
             return Changes(), _answer(reader, command)
+
+
+def _states(circuits: Iterable[Circuit], now: float) -> list[CircuitState]:
+    return [CircuitState(c.name, max(0.0, c.until - now), c.probe, max(0.0, c.probe_until - now)) for c in circuits]
 
 
 def _answer(reader: Reader, query: Accounts | Alerts | Outbox | Recalls | Holders | Audits) -> Reply:
@@ -116,7 +141,8 @@ class _Turn:
             key for (owner, key), lease in changes.leases.items() if lease and lease.recall and self._owns(owner)
         ]
         standings = [self._standing(account) for account in changes.accounts.values()]
-        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled)
+        circuits = _states(self.draft.circuits().values(), self.now)
+        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled, circuits)
 
     def _standing(self, account: Account) -> Standing:
         mine = self.draft.peek(self.holder.id, account.key)
@@ -148,6 +174,8 @@ class _Turn:
                 self.holder.process = process
             case Reap():
                 self._reap(op)
+            case Trip() | Probe() | Close() | Free():
+                self._circuit(op)
 
     # ------------------------------------------------------------ usage and leases
 
@@ -231,6 +259,24 @@ class _Turn:
 
     def _audit(self, action: AuditAction, key: Key, amount: int, note: str = "") -> None:
         self.draft.changes.audits.append(Audit(self.now, action, key, amount, note))
+
+    # ------------------------------------------------------------ circuits
+
+    def _circuit(self, op: Trip | Probe | Close | Free) -> None:
+        row, now, me = self.draft.circuits().get(op.name), self.now, self.holder.id
+        changed: Circuit | None = None
+        match op:
+            case Trip(name, open_s) if row is None or now >= row.until:
+                changed = Circuit(name, now + open_s)
+            case Probe(name, lease_s) if row and now >= row.until and (row.probe in ("", me) or now >= row.probe_until):
+                changed = Circuit(name, row.until, me, now + lease_s)
+            case Free(name) if row and row.probe == me:
+                changed = Circuit(name, row.until)
+            case Close() if row:
+                pass
+            case _:
+                return
+        self.draft.changes.circuits[op.name] = changed
 
     # ------------------------------------------------------------ holders that die
 

@@ -77,7 +77,33 @@ class Reap(Struct, frozen=True, tag=True):
     after_s: float = 30.0
 
 
-Op = Arrive | Open | Settle | Give | Ask | Refuse | Reset | Reap
+class Trip(Struct, frozen=True, tag=True):
+    """A circuit opens for `open_s`. One that is open already stays as it is."""
+
+    name: str
+    open_s: float
+
+
+class Probe(Struct, frozen=True, tag=True):
+    """The holder wants to be the one that tries a half-open circuit, for `lease_s`; or keeps being it."""
+
+    name: str
+    lease_s: float
+
+
+class Close(Struct, frozen=True, tag=True):
+    """The probe succeeded."""
+
+    name: str
+
+
+class Free(Struct, frozen=True, tag=True):
+    """The holder's probe told nothing: the next may try."""
+
+    name: str
+
+
+Op = Arrive | Open | Settle | Give | Ask | Refuse | Reset | Reap | Trip | Probe | Close | Free
 
 # ---------------------------------------------------------------- commands
 
@@ -135,7 +161,11 @@ class Audits(Struct, frozen=True, tag=True):
     limit: int = 100
 
 
-Command = Sync | Delivered | Accounts | Alerts | Outbox | Recalls | Holders | Audits
+class Circuits(Struct, frozen=True, tag=True):
+    """All circuits that are not closed."""
+
+
+Command = Circuits | Sync | Delivered | Accounts | Alerts | Outbox | Recalls | Holders | Audits
 
 # ---------------------------------------------------------------- replies
 
@@ -160,8 +190,17 @@ class Orphan(Struct, frozen=True):
     amount: int
 
 
+class CircuitState(Struct, frozen=True):
+    """A circuit that is not closed, as of now: open for so long (0.0: half open), and whose probe it is for so long."""
+
+    name: str
+    open_for_s: float
+    probe: str
+    probe_for_s: float
+
+
 class Synced(Struct, frozen=True):
-    """The answer to a Sync: every account it touched, and what it caused."""
+    """The answer to a Sync: every account it touched, what it caused, and all circuits that are not closed."""
 
     standings: list[Standing]
     holders: int = 1
@@ -169,6 +208,7 @@ class Synced(Struct, frozen=True):
     before: list[Account] = []  # accounts as they were before a reset
     orphans: list[Orphan] = []
     recalled: list[Key] = []  # of the accounts touched: those whose lease others wait for
+    circuits: list[CircuitState] = []
 
 
 class Stale(Struct, frozen=True):
@@ -177,4 +217,6 @@ class Stale(Struct, frozen=True):
     seq: int
 
 
-Reply = Synced | Stale | list[Account] | list[AlertRow] | list[Key] | list[Holder] | list[Audit] | None
+Reply = (
+    Synced | Stale | list[CircuitState] | list[Account] | list[AlertRow] | list[Key] | list[Holder] | list[Audit] | None
+)

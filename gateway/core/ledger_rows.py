@@ -106,6 +106,15 @@ class Audit(Struct, frozen=True):
     note: str = ""
 
 
+class Circuit(Struct, frozen=True):
+    """A provider's circuit that is not closed: open `until` a time, then half open; `probe` may try it until `probe_until`."""
+
+    name: str
+    until: float
+    probe: str = ""
+    probe_until: float = 0.0
+
+
 def level(threshold: int) -> Level:
     """How loud a threshold in percent is."""
     if threshold >= 100:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
+from gateway.core.breaker import Breaker
 from gateway.core.ledger_commands import Delivered, Orphan, Outbox
 from gateway.core.ledger_rows import TOKENS, Account, AlertRow, Key, Window, window_of
 from gateway.core.ledger_views import AccountView, Alert, Reason, Refused, account_view, alert_view
@@ -117,6 +118,10 @@ class Keeper:
         """Take other thresholds and another webhook setting, from the next settlement on."""
         self._pump.thresholds = tuple(sorted(alerts.thresholds_percent))
         self._pump.notify = alerts.webhook_url is not None
+
+    def share(self, breakers: Mapping[str, Breaker]) -> None:
+        """Share the circuits of these breakers, by name, with all processes of the store; from now on, instead of others."""
+        self._pump.board.watch(breakers)
 
     # ------------------------------------------------------------ requests
 

@@ -112,9 +112,10 @@ class RedisStore:
     async def _turn(self, command: Command, now: float) -> Reply:
         async with self._lock:
             try:
+                time = "" if self._own_clock else repr(now)
                 if isinstance(command, Sync):
-                    return await self._sync(command, "" if self._own_clock else repr(now))
-                return answer(command, await self._eval(self._look_script, *question(command)))
+                    return await self._sync(command, time)
+                return answer(command, await self._eval(self._look_script, *question(command, time)))
             except (RedisError, OSError) as e:
                 self._moved = None
                 await self._drop()

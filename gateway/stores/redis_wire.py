@@ -17,13 +17,18 @@ from gateway.core.ledger_commands import (
     Arrive,
     Ask,
     Audits,
+    Circuits,
+    CircuitState,
+    Close,
     Delivered,
+    Free,
     Give,
     Holders,
     Op,
     Open,
     Orphan,
     Outbox,
+    Probe,
     Reap,
     Recalls,
     Refuse,
@@ -33,15 +38,16 @@ from gateway.core.ledger_commands import (
     Standing,
     Sync,
     Synced,
+    Trip,
 )
 from gateway.core.ledger_rows import MOST, Account, AlertRow, Audit, Holder, Key, Process
 
-Query = Delivered | Accounts | Alerts | Outbox | Recalls | Holders | Audits
+Query = Circuits | Delivered | Accounts | Alerts | Outbox | Recalls | Holders | Audits
 Line = list[Any]
 
-# Numbers of operations in 2_operations.lua. The last two stand only in what is said again to a server that lost it: what was
+# Numbers of operations in 2_operations.lua. TAKE and ERASE stand only in what is said again to a server that lost it: what was
 # granted then, whatever would be granted now, and as much as was erased then, since others' usage may have come back before.
-ARRIVE, OPEN, SETTLE, GIVE, ASK, REFUSE, RESET, REAP, TAKE, ERASE = range(1, 11)
+ARRIVE, OPEN, SETTLE, GIVE, ASK, REFUSE, RESET, REAP, TAKE, ERASE, TRIP, PROBE, CLOSE, FREE = range(1, 15)
 SETTLED = 3  # place of what is settled in an account's line that begins with its key
 NEVER_S = 1e18  # repeated commands tell nothing about who is silent
 
@@ -81,6 +87,20 @@ def operation(op: Op) -> Line:
             return [ARRIVE, process.boot, process.space, process.pid, process.started]
         case Reap(gone, after_s):
             return [REAP, gone, after_s]
+        case _:
+            return _circuit_operation(op)
+
+
+def _circuit_operation(op: Trip | Probe | Close | Free) -> Line:
+    match op:
+        case Trip(name, open_s):
+            return [TRIP, name, open_s]
+        case Probe(name, lease_s):
+            return [PROBE, name, lease_s]
+        case Close(name):
+            return [CLOSE, name]
+        case Free(name):
+            return [FREE, name]
 
 
 def packed(command: Sync, operations: Sequence[Line]) -> bytes:
@@ -90,7 +110,7 @@ def packed(command: Sync, operations: Sequence[Line]) -> bytes:
 
 def as_it_happened(operations: Sequence[Line], answer: bytes) -> list[Line]:
     """The operations of an answered Sync, to be said again to a server that lost them: what they did, not what was asked."""
-    _, _, _, before, _, _, grants = unpack(answer)
+    *_, before, _, _, _, grants = unpack(answer)
     happened: list[Line] = []
     for op in operations:
         match op:
@@ -101,6 +121,8 @@ def as_it_happened(operations: Sequence[Line], answer: bytes) -> list[Line]:
                     happened.append([ERASE, key, before.pop(0)[SETTLED], note])
             case [int(kind), gone, _] if kind == REAP:
                 happened.append([REAP, gone, NEVER_S])
+            case [int(kind), *_] if kind >= TRIP:
+                pass  # old news
             case _:
                 happened.append(op)
     return happened
@@ -108,7 +130,7 @@ def as_it_happened(operations: Sequence[Line], answer: bytes) -> list[Line]:
 
 def synced(answer: bytes) -> Synced:
     """The answer of 3_sync.lua."""
-    standings, holders, alerts, before, orphans, recalled, _ = unpack(answer)
+    standings, holders, alerts, before, orphans, recalled, circuits, _ = unpack(answer)
     return Synced(
         [Standing(key_of(line[0]), _limit(line[1]), *line[2:]) for line in standings],
         holders,
@@ -116,14 +138,18 @@ def synced(answer: bytes) -> Synced:
         [_account(line[0], line[1:]) for line in before],
         [Orphan(holder, key_of(key), amount) for holder, key, amount in orphans],
         [key_of(key) for key in recalled],
+        [
+            CircuitState(name, float(open_for_s), probe, float(probe_for_s))
+            for name, open_for_s, probe, probe_for_s in circuits
+        ],
     )
 
 
 # ---------------------------------------------------------------- everything else
 
 
-def question(query: Query) -> list[str | int]:
-    """The arguments of look.lua."""
+def question(query: Query, now: str) -> list[str | int]:
+    """The arguments of look.lua. `now` is "" for the server's own time."""
     match query:
         case Delivered(alert):
             return ["delivered", alert]
@@ -137,6 +163,8 @@ def question(query: Query) -> list[str | int]:
             return ["recalls", holder]
         case Holders():
             return ["holders"]
+        case Circuits():
+            return ["circuits", now]
         case Audits(limit):
             return ["audits", max(0, limit)]
 
@@ -158,8 +186,15 @@ def answer(query: Query, told: Line) -> Reply:
             return [key_of(place.decode()[len(holder) + 1 :]) for place in told]
         case Holders():
             return sorted((_holder(id.decode(), unpack(row)) for id, row in _pairs(told)), key=lambda row: row.id)
+        case Circuits():
+            return _circuits(float(told[0]), told[1])
         case Audits():
             return [Audit(float(at), action, key_of(key), *rest) for at, action, key, *rest in map(unpack, told)]
+
+
+def _circuits(now: float, told: Line) -> list[CircuitState]:
+    rows = sorted((name.decode(), unpack(row)) for name, row in _pairs(told))
+    return [CircuitState(name, max(0.0, end - now), probe, max(0.0, last - now)) for name, (end, probe, last) in rows]
 
 
 def _pairs(told: Line) -> list[tuple[bytes, bytes]]:

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from ledger_story import THRESHOLDS, Gateway
 from msgspec.structs import replace
 from redis_server import RedisLedger, RedisServer
 
@@ -29,8 +30,12 @@ from gateway.core.ledger_commands import (
     Alerts,
     Ask,
     Audits,
+    Circuits,
+    Close,
+    Free,
     Holders,
     Outbox,
+    Probe,
     Reap,
     Recalls,
     Reset,
@@ -38,49 +43,22 @@ from gateway.core.ledger_commands import (
     Stale,
     Sync,
     Synced,
+    Trip,
 )
 from gateway.core.ledger_rows import Key
-from gateway.core.purse import Wanted
-from gateway.core.wallet import Hold, Wallet
+from gateway.core.wallet import Hold
 from gateway.settings import Quota
 from gateway.stores.memory import MemoryBook
 from gateway.stores.redis_wire import Query
 from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
-THRESHOLDS = (75, 90, 100)
 SCOPES = (("tenant:a", "provider:x"), ("tenant:a", "provider:x", "tenant:a/provider:x"), ("tenant:b",), ("provider:x",))
 LIMITS = {
     "tenant:a": Quota(daily_tokens=1_000, monthly_tokens=3_000),
     "tenant:b": Quota(daily_tokens=400),
     "provider:x": Quota(monthly_tokens=5_000),
 }
-
-
-class Gateway:
-    """One process: a wallet, the requests in flight, and the messages it sent."""
-
-    def __init__(self, name: str, limits: dict[str, Quota]) -> None:
-        self.name = name
-        self.limits = dict(limits)
-        self.wallet = Wallet(lambda scope: self.limits.get(scope, Quota()))
-        self.holds: list[Hold] = []
-        self.wanted: list[tuple[tuple[str, ...], int]] = []
-        self.pending: Sync | None = None
-        self.sent: list[tuple[Sync, Synced]] = []
-        self.seq = 0
-
-    def compose(self, now: float, extra: tuple[object, ...] = (), leave: bool = False) -> Sync:
-        wanted: dict[object, Wanted] = {}
-        for scopes, tokens in self.wanted:
-            for purse in self.wallet.current(scopes, now):
-                before = wanted.get(purse, Wanted(0, tokens))
-                wanted[purse] = Wanted(before.tokens + tokens, min(before.least, tokens))
-        self.wanted = []
-        ops = (*self.wallet.collect(wanted, now, leave), *extra)  # type: ignore[arg-type]
-        self.seq += 1
-        self.pending = Sync(self.name, self.seq, ops, THRESHOLDS, leave=leave)  # type: ignore[arg-type]
-        return self.pending
 
 
 class Quotas(RuleBasedStateMachine):
@@ -94,8 +72,8 @@ class Quotas(RuleBasedStateMachine):
         redis.clear()
         self.memory = MemoryBook()
         db = sqlite3.connect(":memory:", isolation_level=None)
-        db.executescript(MIGRATIONS[0])
-        self.db, self.sqlite = db, SqliteBook(db)
+        db.executescript(";".join(MIGRATIONS))
+        self.sqlite = SqliteBook(db)
         self.limits = dict(LIMITS)
         self.births = 0
         self.gateways = [self.birth() for _ in range(3)]
@@ -277,6 +255,10 @@ class Quotas(RuleBasedStateMachine):
             gateway.compose(self.now, (Reap((name,), after_s=1e9),))
             self.deliver(gateway)
 
+    @rule(seconds=st.sampled_from((0.25, 0.5, 59.9, 60.0)))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
     @rule(hours=st.integers(-30, 30))
     def the_clock_steps(self, hours: int) -> None:
         self.now = max(NOON - 86_400, min(NOON + 2 * 86_400, self.now + hours * 3600.0))
@@ -301,6 +283,18 @@ class Quotas(RuleBasedStateMachine):
             # A reset also takes the charge for a process that is wrongly held dead: its requests were let in all the same.
             self.forgiven |= {key for key in keys if any(lease.orphan for lease in self.memory.leases_on(key))}
             gateway.compose(self.now, tuple(Reset(key) for key in keys))
+            self.deliver(gateway)
+
+    @rule(
+        at=st.integers(0, 2),
+        name=st.sampled_from(("x", "y ö")),
+        seconds=st.sampled_from((0.5, 60.0)),
+        what=st.integers(0, 3),
+    )
+    def a_breaker_has_news(self, at: int, name: str, seconds: float, what: int) -> None:
+        gateway = self.gateways[at]
+        if gateway.pending is None:
+            gateway.compose(self.now, ((Trip(name, seconds), Probe(name, seconds), Close(name), Free(name))[what],))
             self.deliver(gateway)
 
     # ------------------------------------------------------------ what always holds
@@ -343,6 +337,7 @@ class Quotas(RuleBasedStateMachine):
             Alerts("2026-11", 2),
             Outbox(),
             Audits(),
+            Circuits(),
             Holders(),
         ]
         for query in [*queries, *(Recalls(f"gateway-{n + 1}") for n in range(self.births))]:

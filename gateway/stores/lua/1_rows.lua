@@ -15,6 +15,7 @@
 -- :holders  id -> state, seq, beat_at, boot, space, pid, started     :replies  id -> reply     :live, :gone  ids by beat_at
 -- :alerts:<month>  key \0 threshold \0 epoch -> used, limit, at      :alerted:<month>  by at     :outbox, :letters  webhooks
 -- :audits  a list     :version, :schema  numbers     :server  run_id, wait_until     :heard  who was heard since run_id is new
+-- :circuits  name -> until, probe, probe_until
 
 local MOST = 9007199254740991
 local SHARE, FORGET_S = 4, 604800
@@ -143,6 +144,15 @@ local function leases_on(key)
     found[at] = lease(holder, key)
   end
   return found
+end
+
+local circuits, circuit_changes = {}, {}
+do
+  local rows = call('HGETALL', ':circuits')
+  for at = 1, #rows, 2 do
+    local open_until, probe, probe_until = unpack(cmsgpack.unpack(rows[at + 1]))
+    circuits[rows[at]] = { open_until = open_until, probe = probe, probe_until = probe_until }
+  end
 end
 
 local function holder(id)

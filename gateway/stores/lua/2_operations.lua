@@ -218,8 +218,42 @@ local function reap(op)
   end
 end
 
+local function change(name, circuit)
+  circuits[name] = circuit or nil
+  circuit_changes[name] = circuit
+end
+
+local function trip(op)
+  local circuit = circuits[op[2]]
+  if not circuit or now >= circuit.open_until then
+    change(op[2], { open_until = now + op[3], probe = '', probe_until = 0 })
+  end
+end
+
+local function probe(op)
+  local circuit = circuits[op[2]]
+  if circuit and now >= circuit.open_until
+    and (circuit.probe == '' or circuit.probe == me or now >= circuit.probe_until) then
+    change(op[2], { open_until = circuit.open_until, probe = me, probe_until = now + op[3] })
+  end
+end
+
+local function close(op)
+  if circuits[op[2]] then
+    change(op[2], false)
+  end
+end
+
+local function free(op)
+  local circuit = circuits[op[2]]
+  if circuit and circuit.probe == me then
+    change(op[2], { open_until = circuit.open_until, probe = '', probe_until = 0 })
+  end
+end
+
 local ACTIONS = {
   arrive, open, settle, give, ask, refuse, reset, reap,
   function(op) take(op[2], op[3]) end, -- what an ask was granted, said again
   function(op) erase(op[2], op[3], op[4]) end, -- what a reset erased, said again
+  trip, probe, close, free,
 }

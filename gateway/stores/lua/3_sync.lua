@@ -117,7 +117,28 @@ local function write(reply)
   if #audits > 0 then
     call('LTRIM', ':audits', 0, AUDITS - 1)
   end
+  for name, circuit in pairs(circuit_changes) do
+    if circuit then
+      local line = { circuit.open_until, circuit.probe, circuit.probe_until }
+      call('HSET', ':circuits', name, cmsgpack.pack(line))
+    else
+      call('HDEL', ':circuits', name)
+    end
+  end
   call('HSET', ':replies', me, reply)
+end
+
+local function circuit_states()
+  local names = {}
+  for name in pairs(circuits) do
+    names[#names + 1] = name
+  end
+  table.sort(names, less)
+  for at, name in ipairs(names) do
+    local c = circuits[name]
+    names[at] = { name, math.max(0, c.open_until - now), c.probe, math.max(0, c.probe_until - now) }
+  end
+  return names
 end
 
 ---------------------------------------------------------------- one Sync
@@ -167,6 +188,6 @@ for at, alert in ipairs(alerts) do
 end
 own.seq = seq
 own.beat_at = mode == 'replay' and last.beat_at or now
-local reply = cmsgpack.pack({ standings, math.max(1, live), told, before, orphans, recalled, granted })
+local reply = cmsgpack.pack({ standings, math.max(1, live), told, before, orphans, recalled, circuit_states(), granted })
 write(reply)
 return { 'ok', reply }

@@ -60,6 +60,15 @@ function QUESTIONS.audits(limit)
   return limit == '0' and {} or call('LRANGE', ':audits', 0, limit - 1)
 end
 
+-- unix time, or "" for the server's own; what was used comes first.
+function QUESTIONS.circuits(now)
+  if now == '' then
+    local time = redis.call('TIME')
+    now = string.format('%.17g', time[1] + time[2] / 1000000)
+  end
+  return { now, call('HGETALL', ':circuits') }
+end
+
 -- alert
 function QUESTIONS.delivered(alert)
   call('ZREM', ':outbox', alert)
