@@ -19,6 +19,7 @@ class Board:
 
     def __init__(self) -> None:
         self._breakers: dict[str, Breaker] = {}
+        self._heard = False
 
     def watch(self, breakers: Mapping[str, Breaker]) -> None:
         """Share these, and no others any more."""
@@ -48,13 +49,17 @@ class Board:
         return ops
 
     def confirm(self, circuits: Iterable[CircuitState], me: str, shared: bool, now: float) -> None:
-        """Take what the ledger says of all circuits that are not closed. `shared`: other processes live; `now`: monotonic."""
+        """Take what the ledger says of all circuits that are not closed. `shared`: other processes live; `now`: monotonic.
+
+        A process that is alone knows best, but for what it finds at its start.
+        """
+        listens, self._heard = shared or not self._heard, True
         known = {circuit.name: circuit for circuit in circuits}
         for name, breaker in self._breakers.items():
             breaker.shared = shared
             circuit = known.get(name)
-            if breaker.news:
-                continue  # what was said before we say it
+            if breaker.news or not listens:
+                continue  # what we are about to say is newer
             if circuit is None:
                 breaker.learn_closed()
             else:

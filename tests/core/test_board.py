@@ -154,10 +154,20 @@ def test_without_the_store_each_process_probes_for_itself(workers: list[Worker])
     assert a.breaker.state(63) == "closed"
 
 
-def test_a_process_alone_probes_at_once(workers: list[Worker]) -> None:
+def test_a_process_alone_probes_at_once_and_needs_nobody(workers: list[Worker]) -> None:
     tripped(workers)
-    workers[0].sync(60, others=False)
-    assert workers[0].call(61, succeeds=True)
+    a = workers[0]
+    a.sync(60, others=False)
+    assert a.call(61, succeeds=None) and a.call(61, succeeds=True)
+    a.board.confirm([CircuitState(X, 60.0, "", 0.0)], a.name, False, 61)
+    assert a.breaker.state(61) == "closed"
+
+
+def test_a_process_alone_remembers_what_was_open_before_its_start(workers: list[Worker]) -> None:
+    tripped(workers)
+    again = Worker(workers[0].book, "again")
+    again.sync(31, others=False)
+    assert again.breaker.retry_at(31) == 30
 
 
 def test_a_late_success_from_before_it_opened_elsewhere_closes_nothing(workers: list[Worker]) -> None:
