@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from e2e_stack import Start
+from e2e_heard import breaker, seen
+from e2e_stack import Stack, Start
 from e2e_tools import error_of, until
 from redis_server import RedisServer
 
@@ -38,3 +39,31 @@ async def test_a_gateway_says_that_its_server_is_away_and_goes_on_when_it_is_bac
     await until(lambda: stack.gateway.store_lost)
     await until(lambda: not stack.gateway.store_lost)
     assert (await stack.chat(max_tokens=90_000)).status == 200
+
+
+async def test_two_gateways_share_breakers_and_the_one_probe(start_stack: Start, redis_server: RedisServer) -> None:
+    settings = {"store": {"url": redis_server.url}, "breaker": {"failures": 5, "open_s": 1}}
+    one = await start_stack(settings)
+    same = {"openai": {"base_url": one.simulators.url_for("openai")}}
+    other = await start_stack({**settings, "providers": same})
+    stacks = (one, other)
+    await one.fault("openai", "status", status=500, times=5)
+    for _ in range(5):
+        await one.chat()
+    await until(lambda: _is(other, "open"), 1.0)  # nobody told it but the store
+    assert (await other.chat()).headers["x-gateway-provider"] == "anthropic"
+    assert len(seen(one, "openai")) == 5
+
+    await asyncio.sleep(1.1)
+    await one.fault("openai", "slow_first_byte", delay_s=2.5, times=1)
+    probing = [
+        asyncio.create_task(stack.chat()) for _ in range(10) for stack in stacks if not await asyncio.sleep(0.05)
+    ]
+    who = [(await task).headers["x-gateway-provider"] for task in probing]
+    assert (who.count("openai"), len(seen(one, "openai"))) == (1, 6)
+    for stack in stacks:
+        await until(lambda stack=stack: _is(stack, "closed"), 1.0)
+
+
+async def _is(stack: Stack, state: str) -> bool:
+    return bool((await breaker(stack))["state"] == state)
