@@ -41,6 +41,7 @@ PREFIX = "{gateway:quota}"  # in braces: the part that decides on the slot in a 
 SCHEMA = 1
 COMMAND_S = 2.0  # how long one command may take before the server counts as away
 REPLAY_S = 60.0
+REPLAY_MOST = 10_000  # commands kept for that at most, some MB
 LUA = Path(__file__).with_name("lua")
 SYNC_FILES = ("1_rows.lua", "2_operations.lua", "3_sync.lua")
 
@@ -79,7 +80,7 @@ class RedisStore:
         self._moved: tuple[str, int] | None = None  # where a cluster keeps our slot
         self._lock = asyncio.Lock()
         self._turns: set[asyncio.Task[Reply]] = set()
-        self._said: deque[Said] = deque()
+        self._said: deque[Said] = deque(maxlen=REPLAY_MOST)
 
     async def open(self) -> None:
         """Connect and check the server. Raises StoreUnusable when it is not fit, StoreDown when it cannot be reached."""

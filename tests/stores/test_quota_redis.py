@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
-from redis_server import RedisServer
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from redis_server import RedisServer, free_port
 from redis_story import DAY, NOON
 
 from gateway.core.ledger_commands import (
@@ -57,6 +65,7 @@ async def test_a_server_that_keeps_snapshots_only_is_taken_with_a_warning(server
     ("rights", "words"),
     [
         (("-config",), []),  # INFO tells the same
+        (("-@all", "+@read", "+@write", "+@scripting", "+@connection", "+time"), ["whether it evicts", "on disk"]),
         (("-config", "-info"), ["does not say whether it evicts", "does not say whether it keeps its data"]),
     ],
 )
@@ -71,6 +80,38 @@ async def test_a_server_that_does_not_say_is_taken_with_a_warning(
     assert isinstance(await store.run(Sync("a", 1, (Open(DAY, 9),)), NOON), Synced)
     await store.close()
     assert [word in warning for word, warning in zip(words, warnings, strict=True)] == [True] * len(words)
+
+
+async def test_over_tls_a_certificate_must_be_vouched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path)
+    port = free_port()
+    tls = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    server = RedisServer(tmp_path, "--appendonly", "yes", *tls, "--tls-auth-clients", "no")
+    url = f"rediss://localhost:{port}/0"
+    with pytest.raises(StoreDown, match="certificate verify failed"):
+        await RedisStore(url).open()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    store = RedisStore(url)
+    await store.open()
+    assert isinstance(await store.run(Sync("a", 1), NOON), Synced)
+    await store.close()
+    with pytest.raises(StoreDown, match="certificate"):  # it is localhost's
+        await RedisStore(url.replace("localhost", "127.0.0.1")).open()
+    server.stop()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    signed = builder.sign(key, SHA256())
+    certificate, secret = folder / "server.pem", folder / "server.key"
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, secret
 
 
 async def test_an_evicting_server_is_refused_even_where_config_is_forbidden(server: RedisServer) -> None:
