@@ -153,7 +153,7 @@ class Gateway:
             recorder,
             Replay(sealer_of(config), Stash(), time.monotonic),
         )
-        self._share_circuits()
+        self._share()
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
         self.authenticator = Authenticator(config.auth, self._jwks)
@@ -286,7 +286,7 @@ class Gateway:
         self.keeper.set_alerts(config.alerts)
         self.webhooks.settings = config.alerts
         self.pipeline.routes = routes
-        self._share_circuits()
+        self._share()
         self.pipeline.replay.sealer = sealer_of(config)
         self.log.change(config.log.level, text=config.log.format == "text")
         fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
@@ -296,9 +296,9 @@ class Gateway:
         for keys in gone:
             await keys.close()
 
-    def _share_circuits(self) -> None:
-        deployments = self.pipeline.routes.deployments.values()
-        self.keeper.share({deployment.circuit: deployment.breaker for deployment in deployments})
+    def _share(self) -> None:
+        routes = self.pipeline.routes
+        self.keeper.share({d.circuit: d.breaker for d in routes.deployments.values()}, routes.limits)
 
     # ------------------------------------------------------------ what others ask
 

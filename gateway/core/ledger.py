@@ -22,6 +22,7 @@ from gateway.core.ledger_commands import (
     Arrive,
     Ask,
     Audits,
+    BucketState,
     Circuits,
     CircuitState,
     Close,
@@ -40,6 +41,7 @@ from gateway.core.ledger_commands import (
     Reply,
     Reset,
     Settle,
+    Spend,
     Stale,
     Standing,
     Sync,
@@ -142,7 +144,8 @@ class _Turn:
         ]
         standings = [self._standing(account) for account in changes.accounts.values()]
         circuits = _states(self.draft.circuits().values(), self.now)
-        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled, circuits)
+        buckets = [BucketState(name, max(0.0, at - self.now)) for name, at in self.draft.changes.buckets.items()]
+        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled, circuits, buckets)
 
     def _standing(self, account: Account) -> Standing:
         mine = self.draft.peek(self.holder.id, account.key)
@@ -176,6 +179,8 @@ class _Turn:
                 self._reap(op)
             case Trip() | Probe() | Close() | Free():
                 self._circuit(op)
+            case Spend(name, seconds):
+                self.draft.changes.buckets[name] = max(self.draft.bucket(name), self.now) + seconds
 
     # ------------------------------------------------------------ usage and leases
 
@@ -281,6 +286,7 @@ class _Turn:
     # ------------------------------------------------------------ holders that die
 
     def _reap(self, op: Reap) -> None:
+        self.draft.changes.full_by = self.now
         # While nothing of ours got through, the store may have been away for all: such a silence of others tells nothing.
         after_s = op.after_s + (self.silence if self.silence > op.after_s / 2 else 0.0)
         for holder in self.draft.holders():

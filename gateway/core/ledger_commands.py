@@ -103,7 +103,14 @@ class Free(Struct, frozen=True, tag=True):
     name: str
 
 
-Op = Arrive | Open | Settle | Give | Ask | Refuse | Reset | Reap | Trip | Probe | Close | Free
+class Spend(Struct, frozen=True, tag=True):
+    """What a process let in under a rate limit: the bucket is full so many seconds later. Negative: it was too much."""
+
+    name: str
+    seconds: float
+
+
+Op = Arrive | Open | Settle | Give | Ask | Refuse | Reset | Reap | Trip | Probe | Close | Free | Spend
 
 # ---------------------------------------------------------------- commands
 
@@ -199,6 +206,13 @@ class CircuitState(Struct, frozen=True):
     probe_for_s: float
 
 
+class BucketState(Struct, frozen=True):
+    """In how many seconds a bucket is full, for all processes together."""
+
+    name: str
+    full_in_s: float
+
+
 class Synced(Struct, frozen=True):
     """The answer to a Sync: every account it touched, what it caused, and all circuits that are not closed."""
 
@@ -209,6 +223,7 @@ class Synced(Struct, frozen=True):
     orphans: list[Orphan] = []
     recalled: list[Key] = []  # of the accounts touched: those whose lease others wait for
     circuits: list[CircuitState] = []
+    buckets: list[BucketState] = []  # that the command spent of
 
 
 class Stale(Struct, frozen=True):

@@ -38,6 +38,9 @@ class Reader(Protocol):
     def outbox(self, limit: int) -> list[AlertRow]: ...
     def audits(self, limit: int) -> list[Audit]: ...
     def circuits(self) -> list[Circuit]: ...
+    def bucket(self, name: str) -> float | None:
+        """The unix time at which a bucket is full."""
+        ...
 
 
 class Changes(Struct):
@@ -50,10 +53,12 @@ class Changes(Struct):
     audits: list[Audit] = field(default_factory=list)
     delivered: list[str] = field(default_factory=list)
     circuits: dict[str, Circuit | None] = field(default_factory=dict)
+    buckets: dict[str, float] = field(default_factory=dict)
+    full_by: float = 0.0  # buckets that were full before this time can go
 
     def __bool__(self) -> bool:
         rows = (self.accounts, self.leases, self.holders, self.alerts, self.audits, self.delivered, self.circuits)
-        return any(rows)
+        return any(rows) or bool(self.buckets or self.full_by)
 
 
 class Draft:
@@ -125,6 +130,11 @@ class Draft:
         rows: dict[str, Circuit | None] = {row.name: row for row in self.reader.circuits()}
         rows |= self.changes.circuits
         return {name: row for name, row in sorted(rows.items()) if row is not None}
+
+    def bucket(self, name: str) -> float:
+        """When a bucket is full; minus infinity: always was."""
+        full_at = self.changes.buckets.get(name, self.reader.bucket(name))
+        return float("-inf") if full_at is None else full_at
 
     def alert(self, row: AlertRow) -> bool:
         """Record an alert; False when this crossing has one already."""

@@ -22,6 +22,7 @@ from gateway.core.breaker import Breaker
 from gateway.core.ledger_commands import Delivered, Orphan, Outbox
 from gateway.core.ledger_rows import TOKENS, Account, AlertRow, Key, Window, window_of
 from gateway.core.ledger_views import AccountView, Alert, Reason, Refused, account_view, alert_view
+from gateway.core.limits import TenantLimits
 from gateway.core.purse import Purse
 from gateway.core.ratios import Ratios, merged
 from gateway.core.wallet import Hold, QuotaOf, Scopes, Wallet
@@ -119,9 +120,10 @@ class Keeper:
         self._pump.thresholds = tuple(sorted(alerts.thresholds_percent))
         self._pump.notify = alerts.webhook_url is not None
 
-    def share(self, breakers: Mapping[str, Breaker]) -> None:
-        """Share the circuits of these breakers, by name, with all processes of the store; from now on, instead of others."""
+    def share(self, breakers: Mapping[str, Breaker], limits: Mapping[str, TenantLimits]) -> None:
+        """Share these with all processes of the store, instead of others: breakers by circuit, rate limits by tenant."""
         self._pump.board.watch(breakers)
+        self._pump.meters.watch(limits)
 
     # ------------------------------------------------------------ requests
 

@@ -25,6 +25,7 @@ class MemoryBook:
         self._alerts: dict[tuple[Key, int, int], AlertRow] = {}
         self._audits: list[Audit] = []
         self._circuits: dict[str, Circuit] = {}
+        self._buckets: dict[str, float] = {}
         self._version = 0
 
     def account(self, key: Key) -> Account | None:
@@ -72,6 +73,9 @@ class MemoryBook:
     def circuits(self) -> list[Circuit]:
         return [self._circuits[name] for name in sorted(self._circuits)]
 
+    def bucket(self, name: str) -> float | None:
+        return self._buckets.get(name)
+
     def write(self, changes: Changes) -> None:
         for key, account in changes.accounts.items():
             self._accounts[key] = account
@@ -90,6 +94,9 @@ class MemoryBook:
         for alert in changes.alerts:
             self._alerts[alert.key, alert.threshold, alert.epoch] = alert
         self._audits = (self._audits + changes.audits)[-AUDITS:]
+        self._buckets |= changes.buckets
+        if changes.full_by:
+            self._buckets = {name: at for name, at in self._buckets.items() if at >= changes.full_by}
         for name, circuit in changes.circuits.items():
             if circuit is None:
                 self._circuits.pop(name, None)

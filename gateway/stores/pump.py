@@ -36,6 +36,7 @@ from gateway.core.ledger_commands import (
     Synced,
 )
 from gateway.core.ledger_rows import Account, AlertRow, Holder, Key
+from gateway.core.meters import Meters
 from gateway.core.purse import Purse
 from gateway.core.wallet import Hold, Scopes, Wallet
 from gateway.stores.base import Beating, Store, StoreDown, StoreError
@@ -100,6 +101,7 @@ class Pump:
         self._beating = store if isinstance(store, Beating) else None
         self._pulse = 0
         self.board = Board()
+        self.meters = Meters()
         self._me = this_process()
         self._seq = 0
         self._holders = 1
@@ -335,7 +337,7 @@ class Pump:
         self._queue.asked(now_s)
         ops += [Refuse(key) for key in sorted(self._refused)]
         self._refused = set()
-        ops += self.board.collect()
+        ops += self.board.collect() + self.meters.collect(self._holders > 1, now_s)
         for keys, note, future in self._resets:
             ops += [Reset(key, note) for key in keys]
             self._resetting.append(future)
@@ -355,6 +357,7 @@ class Pump:
         self._ask_s = now_s + YIELD_S * min(3, self._holders - 1)
         self._wallet.confirm(synced, now_s)
         self._hear(synced.circuits, now_s)
+        self.meters.confirm(synced.buckets, now_s)
         self._queue.told()
         self._alarmed |= {(row.key, row.epoch) for row in synced.alerts if row.threshold >= 100}
         resetting, self._resetting = self._resetting, []

@@ -17,6 +17,7 @@ from gateway.core.ledger_commands import (
     Arrive,
     Ask,
     Audits,
+    BucketState,
     Circuits,
     CircuitState,
     Close,
@@ -35,6 +36,7 @@ from gateway.core.ledger_commands import (
     Reply,
     Reset,
     Settle,
+    Spend,
     Standing,
     Sync,
     Synced,
@@ -47,7 +49,7 @@ Line = list[Any]
 
 # Numbers of operations in 2_operations.lua. TAKE and ERASE stand only in what is said again to a server that lost it: what was
 # granted then, whatever would be granted now, and as much as was erased then, since others' usage may have come back before.
-ARRIVE, OPEN, SETTLE, GIVE, ASK, REFUSE, RESET, REAP, TAKE, ERASE, TRIP, PROBE, CLOSE, FREE = range(1, 15)
+ARRIVE, OPEN, SETTLE, GIVE, ASK, REFUSE, RESET, REAP, TAKE, ERASE, TRIP, PROBE, CLOSE, FREE, SPEND = range(1, 16)
 SETTLED = 3  # place of what is settled in an account's line that begins with its key
 NEVER_S = 1e18  # repeated commands tell nothing about who is silent
 
@@ -88,10 +90,10 @@ def operation(op: Op) -> Line:
         case Reap(gone, after_s):
             return [REAP, gone, after_s]
         case _:
-            return _circuit_operation(op)
+            return _shared_operation(op)
 
 
-def _circuit_operation(op: Trip | Probe | Close | Free) -> Line:
+def _shared_operation(op: Trip | Probe | Close | Free | Spend) -> Line:
     match op:
         case Trip(name, open_s):
             return [TRIP, name, open_s]
@@ -101,6 +103,8 @@ def _circuit_operation(op: Trip | Probe | Close | Free) -> Line:
             return [CLOSE, name]
         case Free(name):
             return [FREE, name]
+        case Spend(name, seconds):
+            return [SPEND, name, seconds]
 
 
 def packed(command: Sync, operations: Sequence[Line]) -> bytes:
@@ -110,7 +114,7 @@ def packed(command: Sync, operations: Sequence[Line]) -> bytes:
 
 def as_it_happened(operations: Sequence[Line], answer: bytes) -> list[Line]:
     """The operations of an answered Sync, to be said again to a server that lost them: what they did, not what was asked."""
-    *_, before, _, _, _, grants = unpack(answer)
+    *_, before, _, _, _, _, grants = unpack(answer)
     happened: list[Line] = []
     for op in operations:
         match op:
@@ -130,7 +134,7 @@ def as_it_happened(operations: Sequence[Line], answer: bytes) -> list[Line]:
 
 def synced(answer: bytes) -> Synced:
     """The answer of 3_sync.lua."""
-    standings, holders, alerts, before, orphans, recalled, circuits, _ = unpack(answer)
+    standings, holders, alerts, before, orphans, recalled, circuits, buckets, _ = unpack(answer)
     return Synced(
         [Standing(key_of(line[0]), _limit(line[1]), *line[2:]) for line in standings],
         holders,
@@ -142,6 +146,7 @@ def synced(answer: bytes) -> Synced:
             CircuitState(name, float(open_for_s), probe, float(probe_for_s))
             for name, open_for_s, probe, probe_for_s in circuits
         ],
+        [BucketState(name, float(full_in_s)) for name, full_in_s in buckets],
     )
 
 

@@ -50,7 +50,9 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE circuits (
         name TEXT PRIMARY KEY, until REAL NOT NULL, probe TEXT NOT NULL, probe_until REAL NOT NULL
-    ) WITHOUT ROWID
+    ) WITHOUT ROWID;
+    CREATE TABLE buckets (name TEXT PRIMARY KEY, full_at REAL NOT NULL) WITHOUT ROWID;
+    CREATE INDEX buckets_by_time ON buckets (full_at)
     """,
 )
 
@@ -205,6 +207,10 @@ class SqliteBook:
     def circuits(self) -> list[Circuit]:
         return [Circuit(*row) for row in self._all(f"SELECT {CIRCUIT} FROM circuits ORDER BY name")]
 
+    def bucket(self, name: str) -> float | None:
+        row = self._one("SELECT full_at FROM buckets WHERE name = ?", name)
+        return row[0] if row else None
+
     # ------------------------------------------------------------ writing
 
     def write_note(self, name: str, content: bytes) -> None:
@@ -225,6 +231,9 @@ class SqliteBook:
         for audit in changes.audits:
             line = (audit.at, audit.action, *audit.key, audit.amount, audit.note)
             self._db.execute(f"INSERT INTO audits ({AUDIT}) VALUES (?,?,?,?,?,?,?)", line)
+        self._replace("buckets", "name, full_at", list(changes.buckets.items()))
+        if changes.full_by:
+            self._db.execute("DELETE FROM buckets WHERE full_at < ?", (changes.full_by,))
         for name, circuit in changes.circuits.items():
             if circuit is None:
                 self._db.execute("DELETE FROM circuits WHERE name = ?", (name,))

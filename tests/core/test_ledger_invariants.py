@@ -40,6 +40,7 @@ from gateway.core.ledger_commands import (
     Recalls,
     Reset,
     Settle,
+    Spend,
     Stale,
     Sync,
     Synced,
@@ -295,6 +296,18 @@ class Quotas(RuleBasedStateMachine):
         gateway = self.gateways[at]
         if gateway.pending is None:
             gateway.compose(self.now, ((Trip(name, seconds), Probe(name, seconds), Close(name), Free(name))[what],))
+            self.deliver(gateway)
+
+    @rule(
+        at=st.integers(0, 2),
+        name=st.sampled_from(("a|tokens", "ö|requests")),
+        seconds=st.floats(-30, 90),
+        reaps=st.booleans(),
+    )
+    def a_process_let_calls_in(self, at: int, name: str, seconds: float, reaps: bool) -> None:
+        gateway = self.gateways[at]
+        if gateway.pending is None:
+            gateway.compose(self.now, (Spend(name, seconds), Spend("b", 0.1), *((Reap((), 1e9),) if reaps else ())))
             self.deliver(gateway)
 
     # ------------------------------------------------------------ what always holds

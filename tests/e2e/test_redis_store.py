@@ -65,5 +65,18 @@ async def test_two_gateways_share_breakers_and_the_one_probe(start_stack: Start,
         await until(lambda stack=stack: _is(stack, "closed"), 1.0)
 
 
+async def test_two_gateways_share_a_rate_limit(start_stack: Start, redis_server: RedisServer) -> None:
+    settings = {"store": {"url": redis_server.url}, "tenants": {"acme": {"limits": {"requests_per_minute": 20}}}}
+    one, other = [await start_stack(settings) for _ in range(2)]
+    assert {(await other.chat()).status, (await one.chat()).status} == {200}
+    await asyncio.sleep(0.6)  # each has heard that it is not alone
+    assert [(await one.chat()).status for _ in range(14)] == [200] * 14
+    await asyncio.sleep(0.6)
+    assert (await other.chat()).status == 200
+    await asyncio.sleep(0.6)
+    statuses = [(await other.chat()).status for _ in range(10)]
+    assert 3 <= statuses.count(200) <= 5 and statuses[-1] == 429
+
+
 async def _is(stack: Stack, state: str) -> bool:
     return bool((await breaker(stack))["state"] == state)

@@ -15,7 +15,7 @@
 -- :holders  id -> state, seq, beat_at, boot, space, pid, started     :replies  id -> reply     :live, :gone  ids by beat_at
 -- :alerts:<month>  key \0 threshold \0 epoch -> used, limit, at      :alerted:<month>  by at     :outbox, :letters  webhooks
 -- :audits  a list     :version, :schema  numbers     :server  run_id, wait_until     :heard  who was heard since run_id is new
--- :circuits  name -> until, probe, probe_until
+-- :circuits  name -> until, probe, probe_until     :buckets  names by the time at which they are full
 
 local MOST = 9007199254740991
 local SHARE, FORGET_S = 4, 604800
@@ -146,6 +146,8 @@ local function leases_on(key)
   return found
 end
 
+local buckets, bucket_order = {}, {}
+local full_by -- buckets that were full before can go
 local circuits, circuit_changes = {}, {}
 do
   local rows = call('HGETALL', ':circuits')

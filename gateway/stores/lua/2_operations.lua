@@ -183,6 +183,7 @@ local function reset(op)
 end
 
 local function reap(op)
+  full_by = now
   local silence = last.seq > 0 and math.max(0, now - last.beat_at) or 0
   local after = op[3] + (silence > op[3] / 2 and silence or 0)
   local named, ids, seen = {}, {}, {}
@@ -251,9 +252,19 @@ local function free(op)
   end
 end
 
+local function spend(op)
+  local name = op[2]
+  local full_at = buckets[name]
+  if not full_at then
+    full_at = tonumber(call('ZSCORE', ':buckets', name) or now)
+    bucket_order[#bucket_order + 1] = name
+  end
+  buckets[name] = math.max(full_at, now) + op[3]
+end
+
 local ACTIONS = {
   arrive, open, settle, give, ask, refuse, reset, reap,
   function(op) take(op[2], op[3]) end, -- what an ask was granted, said again
   function(op) erase(op[2], op[3], op[4]) end, -- what a reset erased, said again
-  trip, probe, close, free,
+  trip, probe, close, free, spend,
 }

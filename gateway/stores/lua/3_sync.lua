@@ -117,6 +117,12 @@ local function write(reply)
   if #audits > 0 then
     call('LTRIM', ':audits', 0, AUDITS - 1)
   end
+  for name, full_at in pairs(buckets) do
+    call('ZADD', ':buckets', string.format('%.17g', full_at), name)
+  end
+  if full_by then
+    call('ZREMRANGEBYSCORE', ':buckets', '-inf', '(' .. string.format('%.17g', full_by))
+  end
   for name, circuit in pairs(circuit_changes) do
     if circuit then
       local line = { circuit.open_until, circuit.probe, circuit.probe_until }
@@ -188,6 +194,10 @@ for at, alert in ipairs(alerts) do
 end
 own.seq = seq
 own.beat_at = mode == 'replay' and last.beat_at or now
-local reply = cmsgpack.pack({ standings, math.max(1, live), told, before, orphans, recalled, circuit_states(), granted })
+local filled = {}
+for at, name in ipairs(bucket_order) do
+  filled[at] = { name, math.max(0, buckets[name] - now) }
+end
+local reply = cmsgpack.pack({ standings, math.max(1, live), told, before, orphans, recalled, circuit_states(), filled, granted })
 write(reply)
 return { 'ok', reply }
