@@ -143,8 +143,9 @@ class Gateway:
         self._catalogue = read_catalogue()
         recorder = Recorder(registry, log, time.monotonic)
         self.store_lost = False
-        store = open_store(config.store.url, lambda message: log.event("warning", "store_warning", message=message))
-        self.keeper = Keeper(store, Limits(config), config.alerts, on_event=self._heard)
+        self.keeper = Keeper(
+            open_store(config.store.url, self._warned), Limits(config), config.alerts, on_event=self._heard
+        )
         self.upstream = Upstream(Tuning(), environ=environ)
         self.pipeline = Pipeline(
             load_routes(config, self._catalogue),
@@ -153,7 +154,6 @@ class Gateway:
             recorder,
             Replay(sealer_of(config), Stash(), time.monotonic),
         )
-        self._share()
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
         self.authenticator = Authenticator(config.auth, self._jwks)
@@ -188,6 +188,7 @@ class Gateway:
 
     async def start(self, sock: socket.socket) -> None:
         """Open the store, then serve. Raises StoreUnusable, StoreDown, or OSError when admin.port is taken."""
+        self._share()
         await self.keeper.start()
         if self.config.admin.port is not None:
             self._admin = await start_admin(
@@ -295,6 +296,9 @@ class Gateway:
         self.config = config
         for keys in gone:
             await keys.close()
+
+    def _warned(self, message: str) -> None:
+        self.log.event("warning", "store_warning", message=message)
 
     def _share(self) -> None:
         routes = self.pipeline.routes

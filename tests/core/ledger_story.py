@@ -8,6 +8,12 @@ from gateway.core.wallet import Hold, Wallet
 from gateway.settings import Quota
 
 THRESHOLDS = (75, 90, 100)
+SCOPES = (("tenant:a", "provider:x"), ("tenant:a", "provider:x", "tenant:a/provider:x"), ("tenant:b",), ("provider:x",))
+LIMITS = {
+    "tenant:a": Quota(daily_tokens=1_000, monthly_tokens=3_000),
+    "tenant:b": Quota(daily_tokens=400),
+    "provider:x": Quota(monthly_tokens=5_000),
+}
 
 
 class Gateway:

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger_story import THRESHOLDS, Gateway
+from ledger_story import LIMITS, SCOPES, THRESHOLDS, Gateway
 from msgspec.structs import replace
 from redis_server import RedisLedger, RedisServer
 
@@ -54,12 +54,6 @@ from gateway.stores.redis_wire import Query
 from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
-SCOPES = (("tenant:a", "provider:x"), ("tenant:a", "provider:x", "tenant:a/provider:x"), ("tenant:b",), ("provider:x",))
-LIMITS = {
-    "tenant:a": Quota(daily_tokens=1_000, monthly_tokens=3_000),
-    "tenant:b": Quota(daily_tokens=400),
-    "provider:x": Quota(monthly_tokens=5_000),
-}
 
 
 class Quotas(RuleBasedStateMachine):
