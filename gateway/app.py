@@ -144,7 +144,7 @@ class Gateway:
         recorder = Recorder(registry, log, time.monotonic)
         self.store_lost = False
         self.keeper = Keeper(
-            open_store(config.store.url, self._warned), Limits(config), config.alerts, on_event=self._heard
+            open_store(config.store.url, self._warn), Limits(config), config.alerts, on_event=self._heard
         )
         self.upstream = Upstream(Tuning(), environ=environ)
         self.pipeline = Pipeline(
@@ -297,7 +297,7 @@ class Gateway:
         for keys in gone:
             await keys.close()
 
-    def _warned(self, message: str) -> None:
+    def _warn(self, message: str) -> None:
         self.log.event("warning", "store_warning", message=message)
 
     def _share(self) -> None:
