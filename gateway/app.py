@@ -143,17 +143,12 @@ class Gateway:
         self._catalogue = read_catalogue()
         recorder = Recorder(registry, log, time.monotonic)
         self.store_lost = False
-        self.keeper = Keeper(
-            open_store(config.store.url, self._warn), Limits(config), config.alerts, on_event=self._heard
-        )
+        store = open_store(config.store.url, self._warn)
+        self.keeper = Keeper(store, Limits(config), config.alerts, on_event=self._heard)
         self.upstream = Upstream(Tuning(), environ=environ)
-        self.pipeline = Pipeline(
-            load_routes(config, self._catalogue),
-            self.upstream,
-            self.keeper,
-            recorder,
-            Replay(sealer_of(config), Stash(), time.monotonic),
-        )
+        replay = Replay(sealer_of(config), Stash(), time.monotonic)
+        routes = load_routes(config, self._catalogue)
+        self.pipeline = Pipeline(routes, self.upstream, self.keeper, recorder, replay)
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
         self.authenticator = Authenticator(config.auth, self._jwks)
