@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -201,11 +201,19 @@ async def test_a_replica_takes_nothing_until_it_is_the_master(server: RedisServe
     assert await keeper.close()
 
 
-async def test_in_a_cluster_the_node_that_has_our_slot_is_found(tmp_path: Path) -> None:
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[list[RedisServer]]:
+    """Two servers that may form a cluster."""
     nodes = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         nodes.append(RedisServer(tmp_path / name, "--appendonly", "yes", "--cluster-enabled", "yes"))
+    yield nodes
+    for node in nodes:
+        node.stop()
+
+
+async def test_in_a_cluster_the_node_that_has_our_slot_is_found(nodes: list[RedisServer]) -> None:
     one, other = nodes
     with one.client() as here, other.client() as there:
         slot = there.execute_command("CLUSTER KEYSLOT", "{gateway:quota}")
@@ -223,5 +231,3 @@ async def test_in_a_cluster_the_node_that_has_our_slot_is_found(tmp_path: Path) 
     with pytest.raises(StoreDown):
         await RedisStore(one.url.replace("/0", "/1")).open()  # a cluster has one database
     assert day(other).settled == 321
-    for node in nodes:
-        node.stop()
