@@ -20,10 +20,13 @@ PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and low enough for a node of a cluster, which takes port + 10,000 as well."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            if port <= 55_535:
+                return port
 
 
 class RedisServer:
