@@ -77,8 +77,8 @@ def operation(op: Op) -> Line:
             return [SETTLE, key_text(key), *(min(MOST, amount) for amount in (used, covered, estimated, suspect))]
         case Give(key, amount):
             return [GIVE, key_text(key), min(MOST, amount)]
-        case Ask(key, need, want):
-            return [ASK, key_text(key), min(MOST, need), min(MOST, want)]
+        case Ask(key, need, want, least):
+            return [ASK, key_text(key), min(MOST, need), min(MOST, want), min(MOST, least)]
         case Open(key, limit):
             return [OPEN, key_text(key), None if limit is None else min(MOST, limit)]
         case Refuse(key):

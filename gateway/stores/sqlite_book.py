@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from gateway.core.ledger_commands import Arrive, Close, Free, Probe, Reap, Sync, Trip
+from gateway.core.ledger_commands import Arrive, Close, Free, Probe, Reap, Spend, Sync, Trip
 from gateway.core.ledger_draft import Changes
 from gateway.core.ledger_rows import Account, AlertRow, Audit, Circuit, Holder, Key, Lease, Process
 
@@ -113,7 +113,13 @@ class SqliteBook:
         """Read what a command is about: accounts with their leases and alerts, and the holders."""
         self._holders = self.holders()
         for part in _parts(
-            sorted({op.key for op in command.ops if not isinstance(op, Arrive | Reap | Trip | Probe | Close | Free)})
+            sorted(
+                {
+                    op.key
+                    for op in command.ops
+                    if not isinstance(op, Arrive | Reap | Trip | Probe | Close | Free | Spend)
+                }
+            )
         ):
             among = f"(scope, unit, period) IN ({_rows(part)})"
             flat = [word for key in part for word in key]

@@ -66,9 +66,9 @@ class Quotas(RuleBasedStateMachine):
         self.redis = redis
         redis.clear()
         self.memory = MemoryBook()
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        db.executescript(";".join(MIGRATIONS))
-        self.sqlite = SqliteBook(db)
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        self.db.executescript(";".join(MIGRATIONS))
+        self.sqlite = SqliteBook(self.db)
         self.limits = dict(LIMITS)
         self.births = 0
         self.gateways = [self.birth() for _ in range(3)]

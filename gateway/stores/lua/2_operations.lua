@@ -138,7 +138,7 @@ local function ask(op)
   local grant = 0
   if changed.limit then
     local room = math.max(0, changed.limit - changed.settled - changed.leased)
-    grant = math.min(need, room)
+    grant = room >= op[5] and math.min(need, room) or 0
     if grant < need then
       for _, held in ipairs(leases_on(key)) do
         held.recall = held.recall or (held.holder ~= me and not held.orphan)
