@@ -143,15 +143,12 @@ class Gateway:
         self._catalogue = read_catalogue()
         recorder = Recorder(registry, log, time.monotonic)
         self.store_lost = False
-        self.keeper = Keeper(open_store(config.store.url), Limits(config), config.alerts, on_event=self._heard)
+        store = open_store(config.store.url, self._warn)
+        self.keeper = Keeper(store, Limits(config), config.alerts, on_event=self._heard)
         self.upstream = Upstream(Tuning(), environ=environ)
-        self.pipeline = Pipeline(
-            load_routes(config, self._catalogue),
-            self.upstream,
-            self.keeper,
-            recorder,
-            Replay(sealer_of(config), Stash(), time.monotonic),
-        )
+        replay = Replay(sealer_of(config), Stash(), time.monotonic)
+        routes = load_routes(config, self._catalogue)
+        self.pipeline = Pipeline(routes, self.upstream, self.keeper, recorder, replay)
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
         self.authenticator = Authenticator(config.auth, self._jwks)
@@ -186,6 +183,7 @@ class Gateway:
 
     async def start(self, sock: socket.socket) -> None:
         """Open the store, then serve. Raises StoreUnusable, StoreDown, or OSError when admin.port is taken."""
+        self._share()
         await self.keeper.start()
         if self.config.admin.port is not None:
             self._admin = await start_admin(
@@ -284,6 +282,7 @@ class Gateway:
         self.keeper.set_alerts(config.alerts)
         self.webhooks.settings = config.alerts
         self.pipeline.routes = routes
+        self._share()
         self.pipeline.replay.sealer = sealer_of(config)
         self.log.change(config.log.level, text=config.log.format == "text")
         fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
@@ -292,6 +291,13 @@ class Gateway:
         self.config = config
         for keys in gone:
             await keys.close()
+
+    def _warn(self, message: str) -> None:
+        self.log.event("warning", "store_warning", message=message)
+
+    def _share(self) -> None:
+        routes = self.pipeline.routes
+        self.keeper.share({d.circuit: d.breaker for d in routes.deployments.values()}, routes.limits)
 
     # ------------------------------------------------------------ what others ask
 

@@ -70,6 +70,8 @@ class Deployment:
         self._retry_percent = retry_budget_percent
         self.family = FAMILY.get(section.type, section.type)
         self.scope = f"provider:{name}"
+        # What all processes call its breaker; another address is another server, healthy or not.
+        self.circuit = f"{name} {self.origin.scheme}://{self.origin.host}:{self.origin.port}{self._prefix}"
         keys = section.api_keys or ([section.api_key] if section.api_key else [])
         self._keys = [key.reveal() for key in keys]
         # A server of one's own may need no key; whoever needs one is refused by the configuration's checks.

@@ -7,6 +7,7 @@ runs (breakers, cool-downs, quotas) is not part of it and is looked at by the pi
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -97,6 +98,11 @@ class Routes:
 
     def tenant_label(self, tenant: str) -> str:
         return tenant if tenant in self.tenants else "other"
+
+    @property
+    def limits(self) -> Mapping[str, TenantLimits]:
+        """The live rate limits of the tenants that called."""
+        return self._limits
 
     def limits_of(self, tenant: str) -> TenantLimits:
         """The live rate limits of a tenant, made on first use. Those asked for longest ago are forgotten first."""

@@ -17,7 +17,7 @@ from gateway.types import Translation
 Positive = Annotated[int, Meta(ge=1)]
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Tokens = Annotated[int, Meta(ge=0)]
+Tokens = Annotated[int, Meta(ge=0, le=10**15)]  # exact in every store, with room to add up
 Words = Annotated[str, Meta(min_length=1)]
 Private = Annotated[str, Meta(min_length=1, extra={"private": True})]  # may carry a password: no message quotes it
 

@@ -1,8 +1,11 @@
-"""Options that hold for all tests."""
+"""Options and servers for all tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from redis_server import RedisServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,3 +16,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def record(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written instead of compared."""
     return bool(request.config.getoption("--record"))
+
+
+@pytest.fixture(scope="session")
+def one_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server for all tests that do not stop it; use `redis_server`."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(one_redis: RedisServer) -> RedisServer:
+    """A server that keeps every write on disk, empty at the start of each test."""
+    with one_redis.client() as client:
+        client.flushall()
+    return one_redis

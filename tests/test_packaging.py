@@ -42,7 +42,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_package_its_catalogue_and_its_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    sources = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "gateway").rglob("*.py")}
+    sources = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in (REPOSITORY / "gateway").rglob("*.*")
+        if path.suffix in (".py", ".lua")
+    }
     assert wheel.name == f"passerelle-{__version__}-py3-none-any.whl"
     assert sources <= set(names)
     assert {"gateway/config/models.yaml", "gateway/config/prices.yaml"} <= set(names)

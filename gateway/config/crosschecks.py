@@ -15,7 +15,6 @@ Finding = tuple[Path, str, str]  # path, message, hint
 Names = dict[str, None]  # in the order of the file
 
 LISTED = 10  # names in a hint
-NOT_YET = {"store": "Use sqlite:///data/gateway.db"}
 COMPARED = 200  # names that are looked through for a near one
 
 
@@ -42,14 +41,13 @@ def _ports(config: Config, facts: Facts) -> Iterator[Finding]:
 def _not_yet(config: Config, facts: Facts) -> Iterator[Finding]:
     """What the file may say one day and nobody would heed today: refused, never ignored."""
     asked = {
-        ("store", "url"): config.store.url.startswith(("redis:", "rediss:")),
         ("cache", "enabled"): config.cache.enabled,
         ("log", "content"): config.log.content,
         ("translation", "fanout_n"): config.translation.fanout_n,
     }
     for path, wanted in asked.items():
         if wanted:
-            yield path, "not supported yet by this version", NOT_YET.get(path[0], "Leave it out")
+            yield path, "not supported yet by this version", "Leave it out"
 
 
 def _references(config: Config, facts: Facts) -> Iterator[Finding]:

@@ -82,7 +82,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "roles": "user, admin.",
     },
     Store: {
-        "url": "`memory://` (one process, forgets), `sqlite:///path` (one machine), `redis://host:6379/0` or `rediss://` (many)."
+        "url": "`memory://` (one process, forgets), `sqlite:///path` (one machine), `redis://[user:password@]host:6379/0` or `rediss://` for TLS (many; Redis or Valkey)."
     },
     Provider: {
         "type": "Whose API it speaks. azure, bedrock and vertex are reserved: this version does not serve them.",

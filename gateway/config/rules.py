@@ -85,6 +85,8 @@ def _store_url(url: str) -> str:
         raise Wrong("the path of the database is missing", "Write sqlite:///path")
     if scheme == "sqlite" and not rest.startswith("/"):
         raise Wrong("there is a host where none can be", "Write sqlite:/// with three slashes, then the path")
+    if scheme.startswith("redis") and not rest.partition("/")[0].rpartition("@")[2]:
+        raise Wrong("the host of the server is missing", "Write redis://host:6379/0")
     return url
 
 

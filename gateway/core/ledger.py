@@ -12,6 +12,8 @@ Rule 4: an alert is written with the settling that crosses its threshold, under 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from gateway.core.ledger_commands import (
@@ -20,26 +22,45 @@ from gateway.core.ledger_commands import (
     Arrive,
     Ask,
     Audits,
+    BucketState,
+    Circuits,
+    CircuitState,
+    Close,
     Command,
     Delivered,
+    Free,
     Give,
     Holders,
     Open,
     Orphan,
     Outbox,
+    Probe,
     Reap,
     Recalls,
     Refuse,
     Reply,
     Reset,
     Settle,
+    Spend,
     Stale,
     Standing,
     Sync,
     Synced,
+    Trip,
 )
 from gateway.core.ledger_draft import Changes, Draft, Reader
-from gateway.core.ledger_rows import Account, AlertRow, Audit, AuditAction, Holder, HolderState, Key, Lease
+from gateway.core.ledger_rows import (
+    MOST,
+    Account,
+    AlertRow,
+    Audit,
+    AuditAction,
+    Circuit,
+    Holder,
+    HolderState,
+    Key,
+    Lease,
+)
 
 # How long a holder that left or died is remembered, so that late repeats of its commands do nothing.
 FORGET_S = 7 * 86_400.0
@@ -55,8 +76,14 @@ def apply(reader: Reader, command: Command, now: float) -> tuple[Changes, Reply]
             return _sync(reader, command, now)
         case Delivered(alert):
             return Changes(delivered=[alert]), None
+        case Circuits():
+            return Changes(), _states(reader.circuits(), now)
         case _:
             return Changes(), _answer(reader, command)
+
+
+def _states(circuits: Iterable[Circuit], now: float) -> list[CircuitState]:
+    return [CircuitState(c.name, max(0.0, c.until - now), c.probe, max(0.0, c.probe_until - now)) for c in circuits]
 
 
 def _answer(reader: Reader, query: Accounts | Alerts | Outbox | Recalls | Holders | Audits) -> Reply:
@@ -95,6 +122,7 @@ class _Turn:
         self.holder = holder
         self.command = command
         self.now = now
+        self.silence = max(0.0, now - holder.beat_at) if holder.seq else 0.0
         self.alerts: list[AlertRow] = []
         self.before: list[Account] = []
         self.orphans: list[Orphan] = []
@@ -115,7 +143,9 @@ class _Turn:
             key for (owner, key), lease in changes.leases.items() if lease and lease.recall and self._owns(owner)
         ]
         standings = [self._standing(account) for account in changes.accounts.values()]
-        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled)
+        circuits = _states(self.draft.circuits().values(), self.now)
+        buckets = [BucketState(name, max(0.0, at - self.now)) for name, at in self.draft.changes.buckets.items()]
+        return Synced(standings, self._live(), self.alerts, self.before, self.orphans, recalled, circuits, buckets)
 
     def _standing(self, account: Account) -> Standing:
         mine = self.draft.peek(self.holder.id, account.key)
@@ -147,14 +177,18 @@ class _Turn:
                 self.holder.process = process
             case Reap():
                 self._reap(op)
+            case Trip() | Probe() | Close() | Free():
+                self._circuit(op)
+            case Spend(name, seconds):
+                self.draft.changes.buckets[name] = max(self.draft.bucket(name), self.now) + seconds
 
     # ------------------------------------------------------------ usage and leases
 
     def _settle(self, op: Settle) -> None:
         account = self.draft.account(op.key)
-        account.settled += op.used
-        account.estimated += op.estimated
-        account.suspect += op.suspect
+        account.settled = min(MOST, account.settled + op.used)
+        account.estimated = min(MOST, account.estimated + op.estimated)
+        account.suspect = min(MOST, account.suspect + op.suspect)
         if op.covered:
             self._shrink(account, op.covered)
         self._alarm(account)
@@ -231,14 +265,35 @@ class _Turn:
     def _audit(self, action: AuditAction, key: Key, amount: int, note: str = "") -> None:
         self.draft.changes.audits.append(Audit(self.now, action, key, amount, note))
 
+    # ------------------------------------------------------------ circuits
+
+    def _circuit(self, op: Trip | Probe | Close | Free) -> None:
+        row, now, me = self.draft.circuits().get(op.name), self.now, self.holder.id
+        changed: Circuit | None = None
+        match op:
+            case Trip(name, open_s) if row is None or now >= row.until:
+                changed = Circuit(name, now + open_s)
+            case Probe(name, lease_s) if row and now >= row.until and (row.probe in ("", me) or now >= row.probe_until):
+                changed = Circuit(name, row.until, me, now + lease_s)
+            case Free(name) if row and row.probe == me:
+                changed = Circuit(name, row.until)
+            case Close() if row:
+                pass
+            case _:
+                return
+        self.draft.changes.circuits[op.name] = changed
+
     # ------------------------------------------------------------ holders that die
 
     def _reap(self, op: Reap) -> None:
+        self.draft.changes.full_by = self.now
+        # While nothing of ours got through, the store may have been away for all: such a silence of others tells nothing.
+        after_s = op.after_s + (self.silence if self.silence > op.after_s / 2 else 0.0)
         for holder in self.draft.holders():
             age = self.now - holder.beat_at
             if self._owns(holder.id):
                 continue
-            if holder.state == "live" and (holder.id in op.gone or age > op.after_s):
+            if holder.state == "live" and (holder.id in op.gone or age > after_s):
                 self._bury(holder.id, "dead")
             elif holder.state != "live" and age > FORGET_S:
                 self._forget(holder.id)
@@ -253,8 +308,8 @@ class _Turn:
     def _orphan(self, lease: Lease) -> None:
         account = self.draft.account(lease.key)
         account.leased -= lease.amount
-        account.settled += lease.amount
-        account.orphaned += lease.amount
+        account.settled = min(MOST, account.settled + lease.amount)
+        account.orphaned = min(MOST, account.orphaned + lease.amount)
         lease.orphan, lease.recall = True, False
         self.orphans.append(Orphan(lease.holder, lease.key, lease.amount))
         self._audit("orphan", lease.key, lease.amount, lease.holder)

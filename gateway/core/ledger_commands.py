@@ -69,13 +69,48 @@ class Reset(Struct, frozen=True, tag=True):
 
 
 class Reap(Struct, frozen=True, tag=True):
-    """Charges in full what dead holders leased: those named, and those without a heartbeat for `after_s`."""
+    """Charges in full what dead holders leased: those named, and those without a heartbeat for `after_s`.
+
+    A sender that was silent itself for more than half of that adds its own silence: the store was away."""
 
     gone: tuple[str, ...] = ()
     after_s: float = 30.0
 
 
-Op = Arrive | Open | Settle | Give | Ask | Refuse | Reset | Reap
+class Trip(Struct, frozen=True, tag=True):
+    """A circuit opens for `open_s`. One that is open already stays as it is."""
+
+    name: str
+    open_s: float
+
+
+class Probe(Struct, frozen=True, tag=True):
+    """The holder wants to be the one that tries a half-open circuit, for `lease_s`; or keeps being it."""
+
+    name: str
+    lease_s: float
+
+
+class Close(Struct, frozen=True, tag=True):
+    """The probe succeeded."""
+
+    name: str
+
+
+class Free(Struct, frozen=True, tag=True):
+    """The holder's probe told nothing: the next may try."""
+
+    name: str
+
+
+class Spend(Struct, frozen=True, tag=True):
+    """What a process let in under a rate limit: the bucket is full so many seconds later. Negative: it was too much."""
+
+    name: str
+    seconds: float
+
+
+Op = Arrive | Open | Settle | Give | Ask | Refuse | Reset | Reap | Trip | Probe | Close | Free | Spend
 
 # ---------------------------------------------------------------- commands
 
@@ -133,7 +168,11 @@ class Audits(Struct, frozen=True, tag=True):
     limit: int = 100
 
 
-Command = Sync | Delivered | Accounts | Alerts | Outbox | Recalls | Holders | Audits
+class Circuits(Struct, frozen=True, tag=True):
+    """All circuits that are not closed."""
+
+
+Command = Circuits | Sync | Delivered | Accounts | Alerts | Outbox | Recalls | Holders | Audits
 
 # ---------------------------------------------------------------- replies
 
@@ -158,8 +197,24 @@ class Orphan(Struct, frozen=True):
     amount: int
 
 
+class CircuitState(Struct, frozen=True):
+    """A circuit that is not closed, as of now: open for so long (0.0: half open), and whose probe it is for so long."""
+
+    name: str
+    open_for_s: float
+    probe: str
+    probe_for_s: float
+
+
+class BucketState(Struct, frozen=True):
+    """In how many seconds a bucket is full, for all processes together."""
+
+    name: str
+    full_in_s: float
+
+
 class Synced(Struct, frozen=True):
-    """The answer to a Sync: every account it touched, and what it caused."""
+    """The answer to a Sync: every account it touched, what it caused, and all circuits that are not closed."""
 
     standings: list[Standing]
     holders: int = 1
@@ -167,6 +222,8 @@ class Synced(Struct, frozen=True):
     before: list[Account] = []  # accounts as they were before a reset
     orphans: list[Orphan] = []
     recalled: list[Key] = []  # of the accounts touched: those whose lease others wait for
+    circuits: list[CircuitState] = []
+    buckets: list[BucketState] = []  # that the command spent of
 
 
 class Stale(Struct, frozen=True):
@@ -175,4 +232,6 @@ class Stale(Struct, frozen=True):
     seq: int
 
 
-Reply = Synced | Stale | list[Account] | list[AlertRow] | list[Key] | list[Holder] | list[Audit] | None
+Reply = (
+    Synced | Stale | list[CircuitState] | list[Account] | list[AlertRow] | list[Key] | list[Holder] | list[Audit] | None
+)

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gateway.core.ledger_rows import Account, AlertRow, Audit, Holder, Key, Lease
+from gateway.core.ledger_rows import Account, AlertRow, Audit, Circuit, Holder, Key, Lease
 
 Row = TypeVar("Row", Account, Lease, Holder)
 
@@ -37,6 +37,10 @@ class Reader(Protocol):
     def alerts(self, month: str, limit: int) -> list[AlertRow]: ...
     def outbox(self, limit: int) -> list[AlertRow]: ...
     def audits(self, limit: int) -> list[Audit]: ...
+    def circuits(self) -> list[Circuit]: ...
+    def bucket(self, name: str) -> float | None:
+        """The unix time at which a bucket is full."""
+        ...
 
 
 class Changes(Struct):
@@ -48,9 +52,13 @@ class Changes(Struct):
     alerts: list[AlertRow] = field(default_factory=list)
     audits: list[Audit] = field(default_factory=list)
     delivered: list[str] = field(default_factory=list)
+    circuits: dict[str, Circuit | None] = field(default_factory=dict)
+    buckets: dict[str, float] = field(default_factory=dict)
+    full_by: float = 0.0  # buckets that were full before this time can go
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.leases or self.holders or self.alerts or self.audits or self.delivered)
+        rows = (self.accounts, self.leases, self.holders, self.alerts, self.audits, self.delivered, self.circuits)
+        return any(rows) or bool(self.buckets or self.full_by)
 
 
 class Draft:
@@ -116,6 +124,17 @@ class Draft:
             else:
                 rows[id] = changed
         return [rows[id] for id in sorted(rows)]
+
+    def circuits(self) -> dict[str, Circuit]:
+        """All circuits that are not closed, changes included, by name."""
+        rows: dict[str, Circuit | None] = {row.name: row for row in self.reader.circuits()}
+        rows |= self.changes.circuits
+        return {name: row for name, row in sorted(rows.items()) if row is not None}
+
+    def bucket(self, name: str) -> float:
+        """When a bucket is full; minus infinity: always was."""
+        full_at = self.changes.buckets.get(name, self.reader.bucket(name))
+        return float("-inf") if full_at is None else full_at
 
     def alert(self, row: AlertRow) -> bool:
         """Record an alert; False when this crossing has one already."""

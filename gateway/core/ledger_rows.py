@@ -1,6 +1,6 @@
 """The rows of the quota ledger: accounts, leases, holders, alerts; and the calendar that names their periods.
 
-Rule 1: amounts are whole units (tokens today) and never negative.
+Rule 1: amounts are whole units (tokens today), never negative, and at most MOST.
 Rule 2: an account's period is part of its key. Midnight is a new row, not a job that resets an old one.
 Rule 3: `Account.leased` is the sum of the open leases on it; `settled + leased <= limit` unless a call used more than it
 reserved, or the limit was lowered.
@@ -14,6 +14,9 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 TOKENS = "tokens"
+
+# No counter grows beyond this: whole numbers up to here are exact in every store (doubles in Redis, 64 bits in SQLite).
+MOST = 2**53 - 1
 
 Window = Literal["daily", "monthly"]
 Level = Literal["warning", "critical", "exceeded"]
@@ -101,6 +104,15 @@ class Audit(Struct, frozen=True):
     key: Key
     amount: int
     note: str = ""
+
+
+class Circuit(Struct, frozen=True):
+    """A provider's circuit that is not closed: open `until` a time, then half open; `probe` may try it until `probe_until`."""
+
+    name: str
+    until: float
+    probe: str = ""
+    probe_until: float = 0.0
 
 
 def level(threshold: int) -> Level:

@@ -29,12 +29,13 @@ Header = tuple[str, str]
 class Gcra:
     """One bucket of `per_minute` units. `now` is monotonic seconds."""
 
-    __slots__ = ("_full_at", "_unit_s", "per_minute")
+    __slots__ = ("_full_at", "_unit_s", "_unsaid", "per_minute")
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
         self._unit_s = WINDOW_S / per_minute
         self._full_at = float("-inf")
+        self._unsaid = 0.0  # units that other processes were not told of (core.meters)
 
     def resize(self, per_minute: int) -> None:
         """Another allowance from now on; what is owed stays owed for as long."""
@@ -55,11 +56,26 @@ class Gcra:
         wait = self.wait_s(now, cost)
         if not wait:
             self._full_at = max(self._full_at, now) + cost * self._unit_s
+            self._unsaid += cost
         return wait
 
     def give_back(self, cost: float) -> None:
         """Correct an earlier charge: `cost` units were not used. Negative: so many more were."""
         self._full_at -= cost * self._unit_s
+        self._unsaid -= cost
+
+    def say(self, now: float) -> float:
+        """By how many seconds what was let in here moves the time at which the bucket is full; it counts as told.
+
+        What came back since then is owed to nobody and not told.
+        """
+        seconds = min(self._unsaid * self._unit_s, max(0.0, self._full_at - now))
+        self._unsaid = 0.0
+        return seconds
+
+    def hear(self, now: float, full_in_s: float) -> None:
+        """All processes together have the bucket full in so many seconds; what was not told yet comes on top."""
+        self._full_at = now + full_in_s + self._unsaid * self._unit_s
 
     def remaining(self, now: float) -> int:
         """Whole units that would be admitted now."""
@@ -118,6 +134,10 @@ class TenantLimits:
         self._tokens = _resized(self._tokens, tokens_per_minute)
         self._free = not (self._requests or self._tokens)
         self.concurrency = concurrency
+
+    def buckets(self) -> list[tuple[str, Gcra]]:
+        """The limits that have a rate, by what they count."""
+        return [] if self._free else [(u, b) for u, b in (("requests", self._requests), ("tokens", self._tokens)) if b]
 
     def admit(self, now: float, tokens: int) -> Refusal | None:
         """Let a call in that may use up to `tokens`, or say why not. A refused call is charged nothing."""

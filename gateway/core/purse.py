@@ -144,6 +144,10 @@ class Purse:
             self.version, self.epoch = account.version, account.epoch
             self.settled, self.total = account.settled, account.leased
 
+    def doubt(self) -> None:
+        """The ledger went back to an older state: the next thing it says is believed, and our limit announced again."""
+        self.version, self.announced = 0, False
+
     # ------------------------------------------------------------ to and from the ledger
 
     def sweep(self) -> None:

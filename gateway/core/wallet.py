@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from gateway.core.ledger_commands import Op, Synced
+from gateway.core.ledger_commands import Op, Standing, Synced
 from gateway.core.ledger_rows import TOKENS, Account, Key, day_bounds, day_of, window_of
 from gateway.core.purse import Purse, Wanted
 from gateway.settings import Quota
@@ -193,6 +193,11 @@ class Wallet:
             purse.learn(account)
             self._note(purse)
 
+    def _went_back(self, standing: Standing) -> bool:
+        """Whether the ledger lost transactions: what it just wrote is older than what it showed before."""
+        purse = self.purses.get(standing.key)
+        return standing.version <= self.version or (purse is not None and standing.version < purse.version)
+
     def _note(self, purse: Purse) -> None:
         if purse.outdated:
             self._outdated.add(purse)
@@ -243,6 +248,10 @@ class Wallet:
 
     def confirm(self, synced: Synced, now_s: float) -> None:
         """Take the answer to what `collect` gave."""
+        if any(self._went_back(standing) for standing in synced.standings):
+            self.version = 0
+            for purse in self.purses.values():
+                purse.doubt()
         for standing in synced.standings:
             # Nobody asks for an account of a past period any more, but what we lease of it must go back.
             if not (standing.mine or standing.key in self.purses or standing.key.period in self.periods):

@@ -31,7 +31,7 @@ class Store(Protocol):
 
     @property
     def local(self) -> bool:
-        """Whether all its holders are processes of this machine, so that a dead one shows at once."""
+        """Whether all its holders are processes of this machine."""
         ...
 
     async def open(self) -> None:

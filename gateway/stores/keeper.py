@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
+from gateway.core.breaker import Breaker
 from gateway.core.ledger_commands import Delivered, Orphan, Outbox
 from gateway.core.ledger_rows import TOKENS, Account, AlertRow, Key, Window, window_of
 from gateway.core.ledger_views import AccountView, Alert, Reason, Refused, account_view, alert_view
+from gateway.core.limits import TenantLimits
 from gateway.core.purse import Purse
 from gateway.core.ratios import Ratios, merged
 from gateway.core.wallet import Hold, QuotaOf, Scopes, Wallet
@@ -117,6 +119,11 @@ class Keeper:
         """Take other thresholds and another webhook setting, from the next settlement on."""
         self._pump.thresholds = tuple(sorted(alerts.thresholds_percent))
         self._pump.notify = alerts.webhook_url is not None
+
+    def share(self, breakers: Mapping[str, Breaker], limits: Mapping[str, TenantLimits]) -> None:
+        """Share these with all processes of the store, instead of others: breakers by circuit, rate limits by tenant."""
+        self._pump.board.watch(breakers)
+        self._pump.meters.watch(limits)
 
     # ------------------------------------------------------------ requests
 

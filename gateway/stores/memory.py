@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gateway.core.ledger import apply
 from gateway.core.ledger_commands import Command, Reply
 from gateway.core.ledger_draft import Changes
-from gateway.core.ledger_rows import Account, AlertRow, Audit, Holder, Key, Lease
+from gateway.core.ledger_rows import Account, AlertRow, Audit, Circuit, Holder, Key, Lease
 
 AUDITS = 10_000  # lines of the audit trail that are kept
 
@@ -24,6 +24,8 @@ class MemoryBook:
         self._holders: dict[str, Holder] = {}
         self._alerts: dict[tuple[Key, int, int], AlertRow] = {}
         self._audits: list[Audit] = []
+        self._circuits: dict[str, Circuit] = {}
+        self._buckets: dict[str, float] = {}
         self._version = 0
 
     def account(self, key: Key) -> Account | None:
@@ -68,6 +70,12 @@ class MemoryBook:
     def audits(self, limit: int) -> list[Audit]:
         return self._audits[: -limit - 1 : -1]
 
+    def circuits(self) -> list[Circuit]:
+        return [self._circuits[name] for name in sorted(self._circuits)]
+
+    def bucket(self, name: str) -> float | None:
+        return self._buckets.get(name)
+
     def write(self, changes: Changes) -> None:
         for key, account in changes.accounts.items():
             self._accounts[key] = account
@@ -86,6 +94,14 @@ class MemoryBook:
         for alert in changes.alerts:
             self._alerts[alert.key, alert.threshold, alert.epoch] = alert
         self._audits = (self._audits + changes.audits)[-AUDITS:]
+        self._buckets |= changes.buckets
+        if changes.full_by:
+            self._buckets = {name: at for name, at in self._buckets.items() if at >= changes.full_by}
+        for name, circuit in changes.circuits.items():
+            if circuit is None:
+                self._circuits.pop(name, None)
+            else:
+                self._circuits[name] = circuit
         for at, alert in list(self._alerts.items()) if changes.delivered else ():
             if alert.id in changes.delivered:
                 self._alerts[at] = replace(alert, pending=False)

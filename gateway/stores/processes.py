@@ -28,13 +28,13 @@ def started(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])  # a zombie has ended
 
 
-def is_gone(holder: Holder, me: Process) -> bool:
-    """Whether a holder of this machine is certainly dead. False also means: cannot tell."""
+def is_gone(holder: Holder, me: Process, alone: bool = True) -> bool:
+    """Whether a holder is certainly dead. False also means: cannot tell. `alone`: all holders are of this machine."""
     who = holder.process
     if not who.boot or not me.boot:
         return False
     if who.boot != me.boot:
-        return True  # the machine was started anyway since
+        return alone  # the machine was started anyway since; or it is another one
     if who.space != me.space:
         return False  # another container: its pids mean nothing here
     return started(who.pid) != who.started

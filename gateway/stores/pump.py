@@ -15,10 +15,13 @@ from typing import cast
 
 from msgspec import Struct
 
+from gateway.core.board import Board
 from gateway.core.ledger_commands import (
     Accounts,
     Alerts,
     Arrive,
+    Circuits,
+    CircuitState,
     Command,
     Holders,
     Op,
@@ -33,6 +36,7 @@ from gateway.core.ledger_commands import (
     Synced,
 )
 from gateway.core.ledger_rows import Account, AlertRow, Holder, Key
+from gateway.core.meters import Meters
 from gateway.core.purse import Purse
 from gateway.core.wallet import Hold, Scopes, Wallet
 from gateway.stores.base import Beating, Store, StoreDown, StoreError
@@ -96,6 +100,8 @@ class Pump:
         self._queue = Queue(wallet, store_wait_s, clock)
         self._beating = store if isinstance(store, Beating) else None
         self._pulse = 0
+        self.board = Board()
+        self.meters = Meters()
         self._me = this_process()
         self._seq = 0
         self._holders = 1
@@ -264,6 +270,7 @@ class Pump:
         self._queue.paid()
         if self._failures:
             self._failures = 0
+            self._due["beat"] = now_s  # others wait to hear that we live, and may have to repeat what the store lost
             self._report(StoreBack())
         match command:
             case Sync():
@@ -271,6 +278,8 @@ class Pump:
                 self._confirm(cast("Synced", reply), now_s)
             case Accounts():
                 self._wallet.load(cast("list[Account]", reply))
+            case Circuits():
+                self._hear(cast("list[CircuitState]", reply), now_s)
             case Recalls():
                 self._wallet.recall(cast("list[Key]", reply))
                 if reply:
@@ -297,8 +306,10 @@ class Pump:
             return self._gather(now_s)
         if self._holders > 1 and self._wallet.leases and self._elapsed("recall", RECALL_S, now_s):
             return Recalls(self._holder)
-        if self._holders > 1 and self.store.local and self._elapsed("holders", BEAT_S, now_s):
+        if self._holders > 1 and self._elapsed("holders", BEAT_S, now_s):
             return Holders()
+        if self._holders > 1 and self._elapsed("circuits", FLUSH_S, now_s):
+            return Circuits()
         if self._holders > 1 and self._elapsed("alerts", REFRESH_S, now_s):
             return Alerts(self._wallet.periods[1], NEWEST)
         if self._elapsed("refresh", REFRESH_S, now_s):
@@ -310,7 +321,8 @@ class Pump:
             self._wallet.sweep()
         if self._resets or (self._queue.asks and now_s >= self._ask_s):
             return True
-        idle = not (self._wallet.unsettled or self._refused or self._wallet.outdated or self._wallet.returns)
+        wallet = self._wallet
+        idle = not (wallet.unsettled or self._refused or wallet.outdated or wallet.returns or self.board.restless)
         return (not idle and now_s >= self._due.get("flush", 0.0)) or now_s >= self._due.get("beat", 0.0)
 
     def _elapsed(self, what: str, period_s: float, now_s: float) -> bool:
@@ -325,6 +337,7 @@ class Pump:
         self._queue.asked(now_s)
         ops += [Refuse(key) for key in sorted(self._refused)]
         self._refused = set()
+        ops += self.board.collect() + self.meters.collect(self._holders > 1, now_s)
         for keys, note, future in self._resets:
             ops += [Reset(key, note) for key in keys]
             self._resetting.append(future)
@@ -343,6 +356,8 @@ class Pump:
         self._holders = synced.holders
         self._ask_s = now_s + YIELD_S * min(3, self._holders - 1)
         self._wallet.confirm(synced, now_s)
+        self._hear(synced.circuits, now_s)
+        self.meters.confirm(synced.buckets, now_s)
         self._queue.told()
         self._alarmed |= {(row.key, row.epoch) for row in synced.alerts if row.threshold >= 100}
         resetting, self._resetting = self._resetting, []
@@ -354,9 +369,12 @@ class Pump:
         for alert in synced.alerts:
             self._report(alert)
 
+    def _hear(self, circuits: list[CircuitState], now_s: float) -> None:
+        self.board.confirm(circuits, self._holder, self._holders > 1, now_s)
+
     def _find_gone(self, holders: list[Holder]) -> None:
         live = [holder for holder in holders if holder.state == "live" and holder.id != self._holder]
-        self._gone = tuple(holder.id for holder in live if self.store.local and is_gone(holder, self._me))
+        self._gone = tuple(holder.id for holder in live if is_gone(holder, self._me, self.store.local))
         if self._gone:
             self._due["beat"] = 0.0
 

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from gateway.core.ledger_commands import Arrive, Reap, Sync
+from gateway.core.ledger_commands import Arrive, Close, Free, Probe, Reap, Spend, Sync, Trip
 from gateway.core.ledger_draft import Changes
-from gateway.core.ledger_rows import Account, AlertRow, Audit, Holder, Key, Lease, Process
+from gateway.core.ledger_rows import Account, AlertRow, Audit, Circuit, Holder, Key, Lease, Process
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
@@ -47,6 +47,13 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE notes (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE circuits (
+        name TEXT PRIMARY KEY, until REAL NOT NULL, probe TEXT NOT NULL, probe_until REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE buckets (name TEXT PRIMARY KEY, full_at REAL NOT NULL) WITHOUT ROWID;
+    CREATE INDEX buckets_by_time ON buckets (full_at)
+    """,
 )
 
 ACCOUNT = "scope, unit, period, quota, epoch, settled, leased, orphaned, estimated, suspect, version"
@@ -54,6 +61,7 @@ LEASE = "holder, scope, unit, period, amount, recall, orphan"
 HOLDER = "id, boot, space, pid, started, beat_at, seq, reply, state"
 ALERT = "scope, unit, period, threshold, epoch, used, quota, at, pending"
 AT_ONCE = 50  # rows of a statement; with eleven columns well below the 999 values that an old SQLite takes
+CIRCUIT = "name, until, probe, probe_until"
 AUDIT = "at, action, scope, unit, period, amount, note"
 THIS_ACCOUNT = "scope = ? AND unit = ? AND period = ?"
 
@@ -104,7 +112,15 @@ class SqliteBook:
     def warm(self, command: Sync) -> None:
         """Read what a command is about: accounts with their leases and alerts, and the holders."""
         self._holders = self.holders()
-        for part in _parts(sorted({op.key for op in command.ops if not isinstance(op, Arrive | Reap)})):
+        for part in _parts(
+            sorted(
+                {
+                    op.key
+                    for op in command.ops
+                    if not isinstance(op, Arrive | Reap | Trip | Probe | Close | Free | Spend)
+                }
+            )
+        ):
             among = f"(scope, unit, period) IN ({_rows(part)})"
             flat = [word for key in part for word in key]
             self._accounts.update(dict.fromkeys(part))
@@ -194,6 +210,13 @@ class SqliteBook:
         row = self._one("SELECT content FROM notes WHERE name = ?", name)
         return bytes(row[0]) if row else b""
 
+    def circuits(self) -> list[Circuit]:
+        return [Circuit(*row) for row in self._all(f"SELECT {CIRCUIT} FROM circuits ORDER BY name")]
+
+    def bucket(self, name: str) -> float | None:
+        row = self._one("SELECT full_at FROM buckets WHERE name = ?", name)
+        return row[0] if row else None
+
     # ------------------------------------------------------------ writing
 
     def write_note(self, name: str, content: bytes) -> None:
@@ -214,6 +237,14 @@ class SqliteBook:
         for audit in changes.audits:
             line = (audit.at, audit.action, *audit.key, audit.amount, audit.note)
             self._db.execute(f"INSERT INTO audits ({AUDIT}) VALUES (?,?,?,?,?,?,?)", line)
+        self._replace("buckets", "name, full_at", list(changes.buckets.items()))
+        if changes.full_by:
+            self._db.execute("DELETE FROM buckets WHERE full_at < ?", (changes.full_by,))
+        for name, circuit in changes.circuits.items():
+            if circuit is None:
+                self._db.execute("DELETE FROM circuits WHERE name = ?", (name,))
+            else:
+                self._replace("circuits", CIRCUIT, [(name, circuit.until, circuit.probe, circuit.probe_until)])
         for id in changes.delivered:
             self._db.execute("UPDATE alerts SET pending = 0 WHERE pending = 1 AND id = ?", (id,))
 

@@ -35,6 +35,8 @@ UNFIT = [
     ("alerts: {webhook_url: ftp://x}", "2:23: alerts.webhook_url: this is no web address. It starts with https:// or http:// and a host"),
     ("store: {url: postgres://x}", "2:14: store.url: unknown kind of store. Write memory://, sqlite:///path or redis://host:6379/0"),
     ("store: {url: memory}", "2:14: store.url: unknown kind of store. Write memory://, sqlite:///path or redis://host:6379/0"),
+    ("store: {url: 'redis:///0'}", "2:14: store.url: the host of the server is missing. Write redis://host:6379/0"),
+    ("store: {url: 'redis://:pw@/0'}", "2:14: store.url: the host of the server is missing. Write redis://host:6379/0"),
     ("store: {url: 'sqlite:///'}", "2:14: store.url: the path of the database is missing. Write sqlite:///path"),
     ("store: {url: sqlite://data/x.db}", "2:14: store.url: there is a host where none can be. Write sqlite:/// with three slashes, then the path"),
     ("server: {port: 9}\nadmin: {port: 9}", "3:15: admin.port: this is the port of server already. Write null to share it, or another number"),

@@ -1,7 +1,7 @@
 """The promises of the quota ledger under everything that can happen to processes and their messages.
 
-Three gateway processes, each a wallet, share one ledger; memory and SQLite run every command side by side. Messages are lost,
-repeated and late, processes die or are taken for dead, clocks step, limits change, operators reset.
+Three gateway processes, each a wallet, share one ledger; memory, SQLite and Redis run every command side by side. Messages are
+lost, repeated and late, processes die or are taken for dead, clocks step, limits change, operators reset.
 """
 
 from __future__ import annotations
@@ -10,65 +10,65 @@ import sqlite3
 from collections import defaultdict
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from ledger_story import LIMITS, SCOPES, THRESHOLDS, Gateway
+from msgspec.structs import replace
+from redis_server import RedisLedger, RedisServer
 
 from gateway.core.ledger import apply
-from gateway.core.ledger_commands import Ask, Reap, Reset, Settle, Stale, Sync, Synced
+from gateway.core.ledger_commands import (
+    Accounts,
+    Alerts,
+    Ask,
+    Audits,
+    Circuits,
+    Close,
+    Free,
+    Holders,
+    Outbox,
+    Probe,
+    Reap,
+    Recalls,
+    Reset,
+    Settle,
+    Spend,
+    Stale,
+    Sync,
+    Synced,
+    Trip,
+)
 from gateway.core.ledger_rows import Key
-from gateway.core.purse import Wanted
-from gateway.core.wallet import Hold, Wallet
+from gateway.core.wallet import Hold
 from gateway.settings import Quota
 from gateway.stores.memory import MemoryBook
+from gateway.stores.redis_wire import Query
 from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
-THRESHOLDS = (75, 90, 100)
-SCOPES = (("tenant:a", "provider:x"), ("tenant:a", "provider:x", "tenant:a/provider:x"), ("tenant:b",), ("provider:x",))
-LIMITS = {
-    "tenant:a": Quota(daily_tokens=1_000, monthly_tokens=3_000),
-    "tenant:b": Quota(daily_tokens=400),
-    "provider:x": Quota(monthly_tokens=5_000),
-}
-
-
-class Gateway:
-    """One process: a wallet, the requests in flight, and the messages it sent."""
-
-    def __init__(self, name: str, limits: dict[str, Quota]) -> None:
-        self.name = name
-        self.limits = dict(limits)
-        self.wallet = Wallet(lambda scope: self.limits.get(scope, Quota()))
-        self.holds: list[Hold] = []
-        self.wanted: list[tuple[tuple[str, ...], int]] = []
-        self.pending: Sync | None = None
-        self.sent: list[tuple[Sync, Synced]] = []
-        self.seq = 0
-
-    def compose(self, now: float, extra: tuple[object, ...] = (), leave: bool = False) -> Sync:
-        wanted: dict[object, Wanted] = {}
-        for scopes, tokens in self.wanted:
-            for purse in self.wallet.current(scopes, now):
-                before = wanted.get(purse, Wanted(0, tokens))
-                wanted[purse] = Wanted(before.tokens + tokens, min(before.least, tokens))
-        self.wanted = []
-        ops = (*self.wallet.collect(wanted, now, leave), *extra)  # type: ignore[arg-type]
-        self.seq += 1
-        self.pending = Sync(self.name, self.seq, ops, THRESHOLDS, leave=leave)  # type: ignore[arg-type]
-        return self.pending
 
 
 class Quotas(RuleBasedStateMachine):
     calm = False
     overdrafts = False  # whether requests may use more than they reserved
 
-    def __init__(self) -> None:
+    def __init__(self, redis: RedisLedger) -> None:
         super().__init__()
         self.now = NOON
+        self.redis = redis
+        redis.clear()
         self.memory = MemoryBook()
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        db.executescript(MIGRATIONS[0])
-        self.db, self.sqlite = db, SqliteBook(db)
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        self.db.executescript(";".join(MIGRATIONS))
+        self.sqlite = SqliteBook(self.db)
         self.limits = dict(LIMITS)
         self.births = 0
         self.gateways = [self.birth() for _ in range(3)]
@@ -97,6 +97,7 @@ class Quotas(RuleBasedStateMachine):
         for book in (self.sqlite, warm):
             others, same = apply(book, command, self.now)
             assert same == reply and others == changes, "I11: drivers differ"
+        assert self.redis.run(command, self.now) == reply, "I11: drivers differ"
         self.memory.write(changes)
         self.sqlite.write(others)
         if changes.accounts:
@@ -249,6 +250,10 @@ class Quotas(RuleBasedStateMachine):
             gateway.compose(self.now, (Reap((name,), after_s=1e9),))
             self.deliver(gateway)
 
+    @rule(seconds=st.sampled_from((0.25, 0.5, 59.9, 60.0)))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
     @rule(hours=st.integers(-30, 30))
     def the_clock_steps(self, hours: int) -> None:
         self.now = max(NOON - 86_400, min(NOON + 2 * 86_400, self.now + hours * 3600.0))
@@ -273,6 +278,30 @@ class Quotas(RuleBasedStateMachine):
             # A reset also takes the charge for a process that is wrongly held dead: its requests were let in all the same.
             self.forgiven |= {key for key in keys if any(lease.orphan for lease in self.memory.leases_on(key))}
             gateway.compose(self.now, tuple(Reset(key) for key in keys))
+            self.deliver(gateway)
+
+    @rule(
+        at=st.integers(0, 2),
+        name=st.sampled_from(("x", "y ö")),
+        seconds=st.sampled_from((0.5, 60.0)),
+        what=st.integers(0, 3),
+    )
+    def a_breaker_has_news(self, at: int, name: str, seconds: float, what: int) -> None:
+        gateway = self.gateways[at]
+        if gateway.pending is None:
+            gateway.compose(self.now, ((Trip(name, seconds), Probe(name, seconds), Close(name), Free(name))[what],))
+            self.deliver(gateway)
+
+    @rule(
+        at=st.integers(0, 2),
+        name=st.sampled_from(("a|tokens", "ö|requests")),
+        seconds=st.floats(-30, 90),
+        reaps=st.booleans(),
+    )
+    def a_process_let_calls_in(self, at: int, name: str, seconds: float, reaps: bool) -> None:
+        gateway = self.gateways[at]
+        if gateway.pending is None:
+            gateway.compose(self.now, (Spend(name, seconds), Spend("b", 0.1), *((Reap((), 1e9),) if reaps else ())))
             self.deliver(gateway)
 
     # ------------------------------------------------------------ what always holds
@@ -305,8 +334,28 @@ class Quotas(RuleBasedStateMachine):
                 if account.settled * 100 >= threshold * account.limit:
                     assert self.memory.has_alert(account.key, threshold, account.epoch), "I8: none"
 
+    def the_books_are_the_same(self) -> None:
+        """I11: what the drivers tell of themselves."""
+        periods = self.periods()
+        queries: list[Query] = [
+            Accounts(periods),
+            Accounts(periods, 7),
+            Alerts("2026-11"),
+            Alerts("2026-11", 2),
+            Outbox(),
+            Audits(),
+            Circuits(),
+            Holders(),
+        ]
+        for query in [*queries, *(Recalls(f"gateway-{n + 1}") for n in range(self.births))]:
+            told = [apply(book, query, self.now)[1] for book in (self.memory, self.sqlite)]
+            if isinstance(query, Holders):
+                told = [[replace(holder, reply=b"") for holder in rows] for rows in told]  # type: ignore[union-attr, arg-type]
+            assert told[0] == told[1] == self.redis.run(query, self.now), f"I11: {query}"
+
     def teardown(self) -> None:
         """After quiet time nothing is reserved, and what was served is what was settled."""
+        self.the_books_are_the_same()
         for gateway in self.gateways:
             for hold in gateway.holds:
                 self.serve(hold, hold.tokens)
@@ -342,7 +391,9 @@ PROFILE = settings(
     phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
-Quotas.TestCase.settings = PROFILE
-QuotasWithOverdrafts.TestCase.settings = PROFILE
-TestQuotas = Quotas.TestCase
-TestQuotasWithOverdrafts = QuotasWithOverdrafts.TestCase
+
+
+@pytest.mark.parametrize("story", [Quotas, QuotasWithOverdrafts])
+def test_every_story_keeps_the_promises_on_all_drivers(story: type[Quotas], redis_server: RedisServer) -> None:
+    with RedisLedger(redis_server) as ledger:
+        run_state_machine_as_test(lambda: story(ledger), settings=PROFILE)

@@ -1,16 +1,18 @@
-"""Both drivers, and keepers on a clock that a test turns by hand."""
+"""All drivers, and keepers on a clock that a test turns by hand."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from redis_server import RedisServer
 
 from gateway.settings import Alerts
 from gateway.stores.base import Store
 from gateway.stores.keeper import Keeper, KeeperEvent, Quotas
 from gateway.stores.memory import MemoryStore
+from gateway.stores.redis import RedisStore
 from gateway.stores.sqlite import SqliteStore
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
@@ -31,12 +33,23 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server of our own, to be stopped and spoilt."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Gives a driver; again and again, over the same data."""
     if request.param == "memory":
         store = MemoryStore()
         return lambda: store
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_server").url
+        return lambda: RedisStore(url, own_clock=False)
     return lambda: SqliteStore(tmp_path / "quota.db")
 
 

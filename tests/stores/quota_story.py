@@ -32,8 +32,8 @@ async def burst(keeper: Keeper, calls: int, tokens: int, wait_s: float = 0.3) ->
     return holds, [outcome for outcome in outcomes if isinstance(outcome, Refused)]
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Waits until something is so, five seconds at most."""
-    async with asyncio.timeout(5):
+async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
+    """Waits until something is so."""
+    async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)

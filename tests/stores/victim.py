@@ -1,7 +1,7 @@
-"""A gateway process in miniature, to be started and killed by tests: `victim.py serve|share <database> <clock>`.
+"""A gateway process in miniature, to be started and killed by tests: `victim.py serve|share|share-slowly <store url> <clock>`.
 
 serve: settles calls until it is killed, and tells each on stdout as it is served. share: takes all it can get of a quota, tells
-how much that was, and ends in order.
+how much that was, and ends in order; slowly: over three seconds.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 from gateway.core.ledger_views import Refused
 from gateway.settings import Quota
 from gateway.stores.keeper import Keeper
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.open import open_store
 
 SCOPES = ("tenant:acme", "provider:openai")
 QUOTAS = {"tenant:acme": Quota(daily_tokens=10**7), "provider:openai": Quota(daily_tokens=10**7)}
@@ -33,24 +32,25 @@ async def serve(keeper: Keeper) -> None:
     await asyncio.gather(*(caller() for _ in range(10)))
 
 
-async def share(keeper: Keeper) -> None:
-    async def call() -> int:
+async def share(keeper: Keeper, pause_s: float = 0.0) -> None:
+    async def call(number: int) -> int:
+        await asyncio.sleep(number * pause_s)
         try:
             keeper.settle(await keeper.hold(SCOPES, RESERVED, wait_s=2.0), RESERVED)
         except Refused:
             return 0
         return 1
 
-    admitted = sum(await asyncio.gather(*(call() for _ in range(100))))
+    admitted = sum(await asyncio.gather(*(call(number) for number in range(100))))
     assert await keeper.close()
     print(admitted)
 
 
-async def main(what: str, database: str, now: float) -> None:
+async def main(what: str, url: str, now: float) -> None:
     quotas = QUOTAS if what == "serve" else SHARED
-    keeper = Keeper(SqliteStore(Path(database)), quotas, clock=lambda: now, store_wait_s=10.0)
+    keeper = Keeper(open_store(url), quotas, clock=lambda: now, store_wait_s=10.0)
     await keeper.start()
-    await (serve if what == "serve" else share)(keeper)
+    await (serve(keeper) if what == "serve" else share(keeper, 0.03 if what == "share-slowly" else 0.0))
 
 
 if __name__ == "__main__":
