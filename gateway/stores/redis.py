@@ -20,8 +20,6 @@ from typing import Any
 
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -34,7 +32,7 @@ from redis.exceptions import (
 
 from gateway.core.ledger_commands import Command, Reply, Stale, Sync
 from gateway.stores.base import StoreDown, StoreUnusable
-from gateway.stores.redis_place import OLDEST, Place, doubts, faults, fitness, place_of
+from gateway.stores.redis_place import OLDEST, Place, connect, doubts, faults, fitness, place_of
 from gateway.stores.redis_wire import answer, as_it_happened, operation, packed, question, synced
 
 PREFIX = "{gateway:quota}"  # in braces: the part that decides on the slot in a cluster
@@ -193,20 +191,7 @@ class RedisStore:
 
     def _connected(self) -> Redis:
         if self._client is None:
-            host, port = self._moved or (self.place.host, self.place.port)
-            tls: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True} if self.place.tls else {}
-            self._client = Redis(
-                host=host,
-                port=port,
-                db=self.place.database,
-                username=self.place.username,
-                password=self.place.password,
-                client_name="gateway-quota",
-                single_connection_client=True,
-                socket_keepalive=True,
-                retry=Retry(NoBackoff(), 0),
-                **tls,
-            )
+            self._client = connect(self.place, "gateway-quota", self._moved, single_connection_client=True)
         return self._client
 
     async def _drop(self) -> None:

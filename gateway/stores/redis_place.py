@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from msgspec import Struct
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from gateway.stores.base import StoreUnusable
 
@@ -54,6 +58,24 @@ def place_of(url: str) -> Place:
         )
     except (ValueError, KeyError):
         raise StoreUnusable(f"store.url must be {FORM}") from None
+
+
+def connect(place: Place, name: str, moved: tuple[str, int] | None = None, **options: Any) -> Redis:
+    """A client of that server, or of the node of its cluster that it named; not connected yet, and it tries nothing twice."""
+    host, port = moved or (place.host, place.port)
+    if place.tls:
+        options |= {"ssl": True, "ssl_check_hostname": True}
+    return Redis(
+        host=host,
+        port=port,
+        db=place.database,
+        username=place.username,
+        password=place.password,
+        client_name=name,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        **options,
+    )
 
 
 class Fitness(Struct, frozen=True):

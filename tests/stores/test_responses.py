@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from redis_server import RedisServer
 
+from gateway.stores.redis_place import connect, place_of
 from gateway.stores.responses import (
     MAX_BYTES,
     TTL_S,
     MemoryResponses,
+    RedisResponses,
     Responses,
     SqliteResponses,
     open_responses,
@@ -19,10 +22,11 @@ from gateway.stores.responses import (
 NOW = 1_790_000_000.0
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Responses]:
     complaints: list[str] = []
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/quota.db"
+    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/quota.db"}.get(request.param, "")
+    url = url or request.getfixturevalue("redis_server").url
     store = open_responses(url, complaints.append)
     yield store
     await store.close()
@@ -38,6 +42,7 @@ async def test_what_was_put_is_found_by_its_tenant_alone(kept: Responses) -> Non
     assert await kept.get("acme", "resp_1", NOW) == b"again"
 
 
+@pytest.mark.parametrize("kept", ["memory", "sqlite"], indirect=True)  # Redis forgets by its own clock: below
 async def test_a_day_later_it_is_gone(kept: Responses) -> None:
     kept.put("acme", "resp_1", b"one", NOW)
     assert await kept.get("acme", "resp_1", NOW + TTL_S) == b"one"
@@ -91,6 +96,28 @@ async def test_a_file_that_cannot_be_used_is_reported_and_costs_no_call(tmp_path
     assert await store.get("acme", "resp_2", NOW) is None
     await store.close()
     assert complaints and "not a database" in complaints[0]
+
+
+async def test_redis_forgets_by_itself_and_another_machine_finds_it(redis_server: RedisServer) -> None:
+    one, other = (open_responses(redis_server.url, _never) for _ in range(2))
+    assert isinstance(one, RedisResponses)
+    one.put("acme", "resp_ttl", b"one", NOW)
+    await one.close()
+    assert await other.get("acme", "resp_ttl", NOW) == b"one"
+    client = connect(place_of(redis_server.url), "test")
+    assert 0 < await client.ttl("gateway:responses:acme/resp_ttl") <= TTL_S
+    await client.aclose()
+    await other.close()
+
+
+async def test_a_server_that_is_away_is_reported_and_costs_no_call() -> None:
+    complaints: list[str] = []
+    store = open_responses("redis://127.0.0.1:9/0", complaints.append)
+    store.put("acme", "resp_1", b"one", NOW)
+    assert await store.get("acme", "resp_1", NOW) == b"one"
+    assert await store.get("acme", "resp_2", NOW) is None
+    await store.close()
+    assert complaints
 
 
 _never: Callable[[str], None] = pytest.fail
