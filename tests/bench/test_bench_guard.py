@@ -1,28 +1,26 @@
-"""The gateway stays cheaper than a bare aiohttp proxy, though that has no features at all.
+"""A call stays three times cheaper than it is for a bare aiohttp proxy, though that has no features at all.
 
 The criterion is CPU time per call, from the kernel's own books: it hardly changes when other programs use the machine, as
-throughput does. Rounds are interleaved, and the cheapest of each side counts: noise only ever adds.
+throughput does. Rounds are interleaved, and the cheapest of each side counts: noise only ever adds. Load and upstream are those of
+`make bench` (wrk, nginx): a client in Python would sleep so much that waking it costs both sides most of what is measured.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bench.answers import json_body
-from bench.closed_loop import ClosedLoop
+from bench.json_calls import Contestant, turn
 from bench.programs import Cores
-from bench.systems import Bench, System
+from bench.systems import Bench
 
-ROUNDS = 4
-CONNECTIONS = 16
-CALLS = {"bare": 1500, "ours": 3000}  # of a round: enough for the clock of /proc, which ticks every 10 ms
-# Below what is measured (1.5 to 1.8 with this client) by what noise takes. Raise it when the gateway has become faster.
-FLOOR = 1.25
+ROUNDS = 3
+CONNECTIONS = 32
+SECONDS = 1
+FLOOR = 3.0  # 4 and more is measured on a quiet machine
 
 
 @pytest.fixture
@@ -31,19 +29,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
-def cpu_us(system: System, calls: int) -> float:
-    """CPU time of one call, of so many."""
-    load = ClosedLoop(system.program.port, system.path, system.headers, json_body("openai"))
-    before_s = system.program.cpu_s()
-    asyncio.run(load.run(calls, CONNECTIONS))
-    return (system.program.cpu_s() - before_s) / calls * 1e6
-
-
-def test_a_call_costs_clearly_less_than_a_bare_aiohttp_proxy_takes_for_it(bench: Bench) -> None:
-    upstream_port = bench.stream_stub()
-    systems = (bench.bare(upstream_port), bench.ours(upstream_port))
-    for system in systems:
-        cpu_us(system, 300)  # the first calls open connections and fill caches
-    rounds = [{system.name: cpu_us(system, CALLS[system.name]) for system in systems} for _ in range(ROUNDS)]
+def test_a_call_costs_a_third_of_what_a_bare_aiohttp_proxy_takes_for_it(bench: Bench) -> None:
+    upstream_port = bench.json_stub()
+    contestants = (Contestant("bare", bench.bare(upstream_port)), Contestant("ours", bench.ours(upstream_port)))
+    for one in contestants:
+        turn(bench, one, CONNECTIONS, 0, SECONDS)  # the first calls open connections and fill caches
+    rounds = [
+        {one.name: turn(bench, one, CONNECTIONS, 0, SECONDS).cpu_us for one in contestants} for _ in range(ROUNDS)
+    ]
     bare_us, ours_us = (min(costs[name] for costs in rounds) for name in ("bare", "ours"))
     assert bare_us / ours_us >= FLOOR, f"bare {bare_us:.0f} us, ours {ours_us:.0f} us per call; rounds: {rounds}"
