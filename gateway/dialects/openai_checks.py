@@ -75,7 +75,8 @@ def optional_int(value: object, param: str, low: int | None = None, high: int | 
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(param, "an integer", value)
-    check_range(value, param, low, high)
+    if (low is not None and value < low) or (high is not None and value > high):
+        check_range(value, param, low, high)
     return value
 
 
@@ -120,7 +121,11 @@ def array(value: object, param: str) -> list[Any]:
 
 def objects(value: object, param: str) -> list[dict[str, Any]]:
     """An array of objects."""
-    return [object_(item, f"{param}[{place}]") for place, item in enumerate(array(value, param))]
+    found = array(value, param)
+    for place, item in enumerate(found):
+        if not isinstance(item, dict):
+            object_(item, f"{param}[{place}]")  # says what is wrong
+    return found
 
 
 def _short(number: float) -> str:
