@@ -127,7 +127,8 @@ class _Parts:
             self.blocks.append(bytes(raw))
 
     def finished(self, message: _Message) -> list[Part]:
-        self._events(self._sink.end())
+        if not isinstance(self._sink, Plain):
+            self._events(self._sink.end())
         refusal = refusal_text(message.stop_reason, message.stop_details)
         if refusal is not None:
             self.parts.append(Refusal(refusal))
@@ -138,10 +139,14 @@ class _Parts:
             self._events(self._sink.feed(block.text))
             return
         start, self._said = self._said, self._said + len(block.text)
-        cited = url_citations(block.citations or [], start, self._said)
-        if block.text:
-            opaque = Opaque("anthropic", "text", msgspec.json.decode(raw)) if block.citations else None
+        if not block.text:
+            return
+        if block.citations:
+            cited = url_citations(block.citations, start, self._said)
+            opaque = Opaque("anthropic", "text", msgspec.json.decode(raw))
             self.parts.append(Text(block.text, annotations=cited or None, opaque=opaque))
+        else:
+            self.parts.append(Text(block.text))
 
     def _events(self, events: list[Any]) -> None:
         for event in events:

@@ -52,6 +52,8 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
 
 def _may_pause(request: Request) -> bool:
     """Whether the answer may be broken off to be asked for the rest: server tools run, or something of Anthropic's own is on."""
+    if not (request.tools or request.extra):
+        return False
     own = (request.extra.get("anthropic"), request.extra.get("web_search_options"))
     return any(tool.native is not None for tool in request.tools) or any(field is not None for field in own)
 
@@ -97,15 +99,18 @@ def _settings(request: Request, thinking: Thinking, form: Format, notes: Notes) 
         output["effort"] = thinking.effort
     if form.schema is not None:
         output["format"] = {"type": "json_schema", "schema": form.schema}
-    user_id = params.user_id(request)
-    settings = {
-        "thinking": thinking.wire,
-        "output_config": output or None,
-        "stop_sequences": params.stop_sequences(request, notes) or None,
-        "service_tier": params.service_tier(request, notes),
-        "metadata": {"user_id": user_id} if user_id else None,
-    }
-    return {name: value for name, value in settings.items() if value is not None}
+    settings: dict[str, Any] = {}
+    if thinking.wire is not None:
+        settings["thinking"] = thinking.wire
+    if output:
+        settings["output_config"] = output
+    if request.stop and (stops := params.stop_sequences(request, notes)):
+        settings["stop_sequences"] = stops
+    if request.service_tier is not None and (tier := params.service_tier(request, notes)) is not None:
+        settings["service_tier"] = tier
+    if user_id := params.user_id(request):
+        settings["metadata"] = {"user_id": user_id}
+    return settings
 
 
 def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
@@ -117,10 +122,15 @@ def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
 
 def _keep_last_cache_marks(body: dict[str, Any]) -> None:
     """Anthropic takes four cache marks; the last ones cover the most."""
-    blocks: list[Block] = [*body.get("tools", ()), *body.get("system", ())]
-    for message in body["messages"]:
-        blocks += message["content"]
-    marked = [block for block in blocks if "cache_control" in block]
+    marked: list[Block] = []
+    for blocks in (
+        body.get("tools", ()),
+        body.get("system", ()),
+        *[message["content"] for message in body["messages"]],
+    ):
+        for block in blocks:
+            if "cache_control" in block:
+                marked.append(block)
     for block in marked[:-MAX_CACHE_MARKS]:
         del block["cache_control"]
 
