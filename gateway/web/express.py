@@ -170,7 +170,7 @@ class Express:
         ticket = road.breaker.closed_ticket
         if ticket is None or road.credential.until > received_at or self._in_flight.value >= self._max_in_flight:
             return False
-        bound, cap = input_bound(body), peek.max_tokens
+        bound, cap = input_bound(body, around=peek.around), peek.max_tokens
         if cap is not None:
             want = bound + cap * peek.n
         else:
