@@ -6,6 +6,7 @@ messages) comes out byte for byte the same, each turn a prefix of the next.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -31,9 +32,10 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     params.refuse(request)
     max_tokens = params.max_tokens(request, target.abilities, notes)
     box = Toolbox(request, target.abilities, notes)
-    searching = web_search(request, notes)
-    choice = choose(request, box, target.abilities, notes)
-    form = output_format(request, choice, target.abilities, notes)
+    searching = web_search(request, notes) if request.extra else []
+    choice = choose(request, box, target.abilities, notes) if request.tools or request.tool_choice else Choice()
+    asked = request.format is not None or choice.schema is not None
+    form = output_format(request, choice, target.abilities, notes) if asked else Format()
     thinking = _thinking(request, target, choice, max_tokens, notes)
     # A model that checks thoughts but is told not to think has no way to be lenient about them: send none.
     replay = not (target.abilities.preserved_thinking and (thinking.off or torn(request.messages)))
@@ -41,7 +43,9 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     thinking = _after(thinking, talk, target, notes)
     sampling = params.sampling(request, target, thinking.on, notes)
     body = _body(request, target, max_tokens, talk, form, notes)
-    body |= _tools(box.wire + searching, choice) | _settings(request, thinking, form, notes) | sampling
+    if box.wire or searching:
+        body |= _tools(box.wire + searching, choice)
+    body |= _settings(request, thinking, form, notes) | sampling
     _keep_last_cache_marks(body)
     body["messages"] = body.pop("messages")  # last, behind everything that stays the same
     encoded, headers = _encoded(body), _headers(bool(sampling), thinking)
@@ -88,8 +92,6 @@ def _body(
 
 
 def _tools(wire: list[dict[str, Any]], choice: Choice) -> dict[str, Any]:
-    if not wire:
-        return {}
     return {"tools": wire} | ({"tool_choice": choice.wire} if choice.wire else {})
 
 
@@ -123,12 +125,11 @@ def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
 def _keep_last_cache_marks(body: dict[str, Any]) -> None:
     """Anthropic takes four cache marks; the last ones cover the most."""
     marked: list[Block] = []
-    for blocks in (
-        body.get("tools", ()),
-        body.get("system", ()),
-        *[message["content"] for message in body["messages"]],
-    ):
-        for block in blocks:
+    for block in chain(body.get("tools", ()), body.get("system", ())):
+        if "cache_control" in block:
+            marked.append(block)
+    for message in body["messages"]:
+        for block in message["content"]:
             if "cache_control" in block:
                 marked.append(block)
     for block in marked[:-MAX_CACHE_MARKS]:

@@ -103,11 +103,14 @@ def _choice(choice: Choice, echo: Echo) -> dict[str, Any]:
 def _message(choice: Choice, echo: Echo) -> dict[str, Any]:
     texts: list[Text] = []
     calls: list[ToolCall] = []
+    annotations: list[Any] = []
     content, refusal, others = "", "", False
     for part in choice.parts:
         if isinstance(part, Text):
             texts.append(part)
             content += part.text
+            annotations += part.annotations or ()
+            others = others or part.opaque is not None
         elif isinstance(part, ToolCall):
             calls.append(part)
         elif isinstance(part, Refusal):
@@ -121,14 +124,13 @@ def _message(choice: Choice, echo: Echo) -> dict[str, Any]:
         "content": content if content or not unsaid else None,
         "refusal": refusal or None,
     }
-    annotations = [note for text in texts for note in text.annotations or []]
     if annotations:
         message["annotations"] = annotations
     if calls and echo.legacy_functions:
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
     elif calls:
         message["tool_calls"] = [_call(call) for call in calls]
-    if others or any(text.opaque is not None for text in texts):
+    if others:
         message.update(_extensions(choice, texts, echo))
     if choice.stop_sequence is not None:
         message["stop_sequence"] = choice.stop_sequence
