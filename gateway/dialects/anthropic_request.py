@@ -40,7 +40,8 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     # A model that checks thoughts but is told not to think has no way to be lenient about them: send none.
     replay = not (target.abilities.preserved_thinking and (thinking.off or torn(request.messages)))
     talk = converse(request.messages, box, target, notes, replay=replay)
-    thinking = _after(thinking, talk, target, notes)
+    if thinking.wire is not None or talk.replayed:
+        thinking = _after(thinking, talk, target, notes)
     sampling = params.sampling(request, target, thinking.on, notes)
     body = _body(request, target, max_tokens, talk, form, notes)
     if box.wire or searching:
