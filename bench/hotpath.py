@@ -1,13 +1,16 @@
 """The gateway's own work per JSON call, without kernel and network: requests fed to the lean door, an upstream that answers at once.
 
-    python -m bench.hotpath            microseconds per call, and calls of Python functions per call
-    python -m bench.hotpath profile    where they go (cProfile, sorted by own time)
+    python -m bench.hotpath                    microseconds per call, and calls of Python functions per call
+    python -m bench.hotpath anthropic          the same where the call is translated (or gemini)
+    python -m bench.hotpath --bytes 1000000    the same with that much text in the request
+    python -m bench.hotpath profile            where they go (cProfile, sorted by own time)
 
 Everything is on: JWT, SQLite quotas, breaker, metrics, access log. Only transports are replaced by in-memory ones.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import cProfile
 import io
@@ -20,7 +23,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench.answers import JSON_ANSWERS, json_body
+from bench.answers import JSON_ANSWERS, MODELS, Dialect, json_body
 from bench.systems import write_config
 from gateway.app import Gateway
 from gateway.config import load
@@ -30,9 +33,9 @@ from gateway.upstream.connection import Connection as UpstreamConnection
 from gateway.web.auth import mint
 from gateway.web.fastlane import Connection, Lane
 
-ANSWER = JSON_ANSWERS["openai"].encode()
 REPLY = b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-BODY = json_body("openai")
+CALLS = 3000  # of small bodies, in a round
+MAX_BODY_BYTES = 1 << 26
 NOBODY = 9  # the port of the upstream that is never dialled
 
 
@@ -61,26 +64,31 @@ class MemoryTransport(asyncio.Transport):
 class Bench:
     """One gateway whose only pool has one in-memory connection."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, dialect: Dialect, padding_bytes: int) -> None:
         self.gateway = gateway
+        body = json_body(dialect, padding_bytes)
+        self.calls = max(20, CALLS // (1 + padding_bytes // 10_000))
         loop = asyncio.get_running_loop()
         token = mint(gateway.config.auth, "acme", "bench", ["user"], 3600, time.time())
         self.request = (
             b"POST /api/v1/acme/ai/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (token.encode(), len(BODY))
-        ) + BODY
+            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (token.encode(), len(body))
+        ) + body
         self.answered: asyncio.Future[bytes] | None = None
-        deployment = gateway.pipeline.routes.deployments["openai"]
+        deployment = gateway.pipeline.routes.deployments[dialect]
         pool = gateway.upstream._open_pool(deployment.origin)
         upstream = UpstreamConnection(pool)
-        reply = REPLY % (len(ANSWER), ANSWER)
+        answer = JSON_ANSWERS[dialect].encode()
+        reply = REPLY % (len(answer), answer)
 
-        def answer(data: bytes) -> None:
+        def said(data: bytes) -> None:
             loop.call_soon(upstream.data_received, reply)
 
-        upstream.connection_made(MemoryTransport(answer))
+        upstream.connection_made(MemoryTransport(said))
         pool.give_back(upstream)
-        lane = Lane(gateway.handlers, 1 << 20, lambda: asyncio.Protocol(), time.monotonic, gateway.upstream.round)
+        lane = Lane(
+            gateway.handlers, MAX_BODY_BYTES, lambda: asyncio.Protocol(), time.monotonic, gateway.upstream.round
+        )
         self.connection = Connection(lane)
         self.connection.connection_made(MemoryTransport(self._answer))
 
@@ -97,17 +105,17 @@ class Bench:
             await self.answered
 
 
-async def main(mode: str) -> None:
+async def main(dialect: Dialect, padding_bytes: int, profiled: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write_config(Path(folder) / "gateway", NOBODY)
         gateway = Gateway(load(str(path), {}).config, {}, LogWriter(io.BytesIO()), Registry())
         await gateway.keeper.start()
-        bench = Bench(gateway)
-        await bench.run(2000)
-        if mode == "profile":
+        bench = Bench(gateway, dialect, padding_bytes)
+        await bench.run(bench.calls)
+        if profiled:
             profile = cProfile.Profile(subcalls=False)
             profile.enable()
-            await bench.run(5000)
+            await bench.run(bench.calls)
             profile.disable()
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)
         else:
@@ -120,8 +128,8 @@ async def report(bench: Bench) -> None:
     rounds = []
     for _ in range(8):
         began = time.process_time()
-        await bench.run(3000)
-        rounds.append((time.process_time() - began) / 3000 * 1e6)
+        await bench.run(bench.calls)
+        rounds.append((time.process_time() - began) / bench.calls * 1e6)
     calls = 0
 
     def count(frame: object, event: str, arg: object) -> None:
@@ -129,11 +137,18 @@ async def report(bench: Bench) -> None:
         calls += event == "call"
 
     sys.setprofile(count)
-    await bench.run(100)
+    await bench.run(20)
     sys.setprofile(None)
-    print(f"{min(rounds):.1f} us per call (median {sorted(rounds)[4]:.1f}), {calls / 100:.0f} Python function calls")
+    print(f"{min(rounds):.1f} us per call (median {sorted(rounds)[4]:.1f}), {calls / 20:.0f} Python function calls")
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench.hotpath")
+    parser.add_argument(
+        "words", nargs="*", metavar="openai | anthropic | gemini | profile", help="the provider, and what to do"
+    )
+    parser.add_argument("--bytes", type=int, default=0, help="of text in the request, on top of a short question")
+    given = parser.parse_args()
+    spoken: Dialect = next((dialect for dialect in MODELS if dialect in given.words), "openai")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(sys.argv[1] if len(sys.argv) > 1 else ""))
+        runner.run(main(spoken, given.bytes, "profile" in given.words))

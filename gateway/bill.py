@@ -42,7 +42,7 @@ class Bill:
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         """How many tokens to hold; a cap of our own when the client gave none and room is short."""
-        self._bound = self._input = input_bound(self._call.body)
+        self._bound = self._input = input_bound(self._call.body, around=self._call.peek.around)
         self._reserve(choice, scopes)
 
     def _reserve(self, choice: Choice, scopes: tuple[str, ...]) -> None:

@@ -44,7 +44,7 @@ def prepare(
 
 def picked(call: Call, choice: Choice, replay: Replay) -> Choice:
     """The candidate in the dialect that its vendor takes this very request in. Raises BadRequest."""
-    if not choice.looks or choice.mended is not None or not choice.looks_at(call.body):
+    if not choice.looks or choice.mended is not None or not choice.looks_at(call.peek.around or call.body):
         return choice
     client = call.terms.dialect.name
     half = choice.deployment.vendor.pick(client, replay.request(call), choice.abilities)  # type: ignore[arg-type]

@@ -587,6 +587,7 @@ class Peek(Struct):
     session: str = ""  # a conversation's name in the body (native API)
     old_cap: bool = False  # the cap is spelled max_tokens, which newer models of OpenAI refuse
     foreign: bool = False  # another vendor's thoughts may be in it, which `Passthrough.change` takes out
+    around: bytes = b""  # of a long body what stands around its messages; b"": look at all of it
 
 
 class Change(Struct, frozen=True):

@@ -13,6 +13,9 @@ import msgspec
 MAX_DEPTH = 64
 
 
+_decode = msgspec.json.Decoder().decode
+
+
 class NotJson(ValueError):
     """The bytes are no JSON, or JSON deeper than allowed; the message may be shown to whoever sent them."""
 
@@ -20,7 +23,7 @@ class NotJson(ValueError):
 def decode(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """The value that `body` spells. Raises NotJson."""
     try:
-        value = msgspec.json.decode(body)
+        value = _decode(body)
     except RecursionError:
         raise NotJson(f"JSON is nested deeper than {max_depth} levels") from None
     except UnicodeDecodeError:

@@ -12,6 +12,8 @@ import re
 import msgspec
 from msgspec import Raw
 
+MAX_HEAD = 4096  # bytes in which `around` looks for a key
+decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 Edit = tuple[int, int, bytes]  # start, end, what stands there afterwards
 
 _KEY = re.compile(rb'[ \t\n\r]*"([^"\\]*)"[ \t\n\r]*:[ \t\n\r]*')
@@ -56,6 +58,27 @@ def places(body: bytes, fields: dict[str, Raw]) -> dict[str, int] | None:
             return None
         at += len(value)
     return found if _CLOSE.fullmatch(body, at) else None
+
+
+def around(body: bytes, key: str, value: Raw) -> bytes:
+    """`body` without the `value` of its top-level member `key`; all of it where it is not proven where that stands.
+
+    For large members: what is searched for at the top level need not be searched for in them. The key is one of the top
+    level if the object ends well when it ends there, and from there on a value ends where its own bytes say.
+    """
+    quoted = b'"' + key.encode() + b'"'
+    at = body.find(quoted, 0, MAX_HEAD)
+    colon = _COLON.match(body, at + len(quoted)) if at >= 0 else None
+    if colon is None:
+        return body
+    start, taken = colon.end(), bytes(value)
+    if not taken or not body.startswith(taken, start):
+        return body
+    try:
+        decode_top(body[:at] + b'"":0}')
+    except (ValueError, RecursionError):
+        return body
+    return body[:start] + body[start + len(taken) :]
 
 
 def _place(body: bytes, fields: dict[str, Raw], key: str) -> int | None:

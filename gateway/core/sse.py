@@ -40,9 +40,9 @@ class Splitter:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Frames completed by `data`. Raises LineTooLong when one grows past the limit."""
-        if not self._buffer and _one_line(data):
+        if not self._buffer and (whole := _whole(data)) is not None:
             self._first = False
-            return [(b"", data[6:-2])]
+            return [whole]
         buffer = self._buffer + data if self._buffer else data
         if self._first:
             if len(buffer) < 3 and BOM.startswith(buffer):
@@ -108,11 +108,23 @@ class Splitter:
         return (event, b"\n".join(lines)) if lines else None
 
 
-def _one_line(data: bytes) -> bool:
-    """The common case: one frame of one line, in one piece."""
-    if not data.startswith(b"data: ") or not data.endswith(b"\n\n"):
-        return False
-    return data.find(b"\n") == len(data) - 2 and b"\r" not in data
+def _whole(data: bytes) -> Frame | None:
+    """The common case: one frame in one piece, of one line of data, behind a line with the event's name or not."""
+    if data.endswith(b"\n\n"):
+        end, cr, lf = len(data) - 2, -1, len(data) - 2
+    elif data.endswith(b"\r\n\r\n"):
+        end, cr, lf = len(data) - 4, len(data) - 4, len(data) - 3
+    else:
+        return None
+    if data.find(b"\r") != cr:
+        return None
+    start, event = 0, b""
+    if data.startswith(b"event: "):
+        start = data.find(b"\n") + 1
+        event = data[7 : start - 1]
+    if not data.startswith(b"data: ", start) or data.find(b"\n", start) != lf:
+        return None
+    return event, data[start + 6 : end]
 
 
 def frame(data: bytes, event: bytes = b"") -> bytes:

@@ -76,9 +76,12 @@ class Stash:
 
         before: the messages the answer replies to; with them equal texts of different conversations stay apart.
         """
-        items = [item for part in parts if (item := _item_of(part)) is not None]
-        if all(item.opaque is None for item in items):
+        for part in parts:
+            if _opaque(part) is not None:
+                break
+        else:
             return
+        items = [item for part in parts if (item := _item_of(part)) is not None]
         try:
             turn = _ENCODER.encode(_Turn(_digest(_text(parts)), items))
         except (ValueError, OverflowError, RecursionError, TypeError):

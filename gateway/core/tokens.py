@@ -51,12 +51,14 @@ class _Run(Struct, frozen=True):
     image_url: bool = False
 
 
-def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS) -> int:
+def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS, around: bytes = b"") -> int:
     """An upper bound of the input tokens of a request body, in any dialect, in O(n).
 
     What stands behind a URL or a file id cannot be known from here and counts as one image; the settlement tells the truth.
+    `around`: the body without its messages, where it is known (Peek.around): tools stand nowhere else.
     """
-    if not (b"/" in body or b'"tools"' in body or b'"functions"' in body or _FILE_KEY in body):
+    top = around or body
+    if not (b"/" in body or b'"tools"' in top or b'"functions"' in top or _FILE_KEY in body):
         return len(body)  # no media type, no URL, no file, no tools: nothing but text
     bound, text, embedded = 0, body, 0
     if b"/" in body:  # a media type and a URL have one: without it there is nothing to look for
@@ -65,7 +67,8 @@ def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS) -> int:
         inline = list(_inline_data(text, image_tokens))
         text = _without(text, inline)
         bound = sum(run.tokens for run in runs) + sum(run.tokens for run in inline)
-    if b'"tools"' in text or b'"functions"' in text:
+    top = around or text
+    if b'"tools"' in top or b'"functions"' in top:
         bound += TOOL_PROMPT_TOKENS
     return bound + len(text) + image_tokens * _references(text, embedded)
 

@@ -49,7 +49,9 @@ def cached(block: Block, cache: dict[str, Any] | None) -> Block:
 
 def text_block(text: str, cache: dict[str, Any] | None = None) -> Block | None:
     """A text block, or None: Anthropic refuses empty and blank ones."""
-    return cached({"type": "text", "text": text}, cache) if text.strip() else None
+    if not text or text.isspace():
+        return None
+    return {"type": "text", "text": text} if cache is None else {"type": "text", "text": text, "cache_control": cache}
 
 
 def content_block(part: Part, place: str) -> Block | None:

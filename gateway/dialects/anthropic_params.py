@@ -58,6 +58,8 @@ def refuse(request: Request) -> None:
         raise Unsupported("n", "this provider gives one choice per request: n must be 1")
     if request.logprobs or request.top_logprobs:
         raise Unsupported("logprobs", "log probabilities are not available from this provider")
+    if not request.extra:
+        return
     modalities = request.extra.get("modalities")
     if isinstance(modalities, list) and any(modality != "text" for modality in modalities):
         raise Unsupported("modalities", "this provider answers in text only", "unsupported_content")
@@ -68,6 +70,8 @@ def refuse(request: Request) -> None:
 
 def sampling(request: Request, target: Target, thinking: bool, notes: Notes) -> dict[str, Any]:
     """temperature, top_p and top_k as far as the model takes them; anything at all needs SAMPLING_VERSION."""
+    if request.temperature is None and request.top_p is None and request.top_k is None:
+        return {}
     given = _asked(request, notes)
     legacy = target.abilities.sampling == "ok" and target.translation.anthropic_sampling == "legacy"
     kept = {} if not legacy else _alongside_thinking(given) if thinking else _exclusive(given)
@@ -129,14 +133,14 @@ def drop_the_rest(request: Request, notes: Notes) -> dict[str, Any]:
         notes.drop("seed")
     if request.logit_bias:
         notes.drop("logit_bias")
-    for name, penalty in (
-        ("presence_penalty", request.presence_penalty),
-        ("frequency_penalty", request.frequency_penalty),
-    ):
-        if penalty:
-            notes.drop(name)
+    if request.presence_penalty:
+        notes.drop("presence_penalty")
+    if request.frequency_penalty:
+        notes.drop("frequency_penalty")
     if request.verbosity is not None:
         notes.drop("verbosity")
+    if not request.extra:
+        return {}
     own = request.extra.get("anthropic")
     passed = {name: value for name, value in own.items() if name != "stream"} if isinstance(own, dict) else {}
     for name, value in request.extra.items():

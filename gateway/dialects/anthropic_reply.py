@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from gateway.core.usage import summed
 from gateway.dialects.anthropic_pause import go_on, paused
@@ -39,6 +39,8 @@ from gateway.types import (
     VendorBlock,
 )
 
+NO_INPUT = msgspec.Raw(b"{}")
+
 
 class _Message(Struct):
     type: str
@@ -59,7 +61,7 @@ class _Block(Struct):
     signature: str = ""
     id: str = ""
     name: str = ""
-    input: msgspec.Raw = field(default_factory=lambda: msgspec.Raw(b"{}"))
+    input: msgspec.Raw = NO_INPUT
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -82,9 +84,11 @@ def read_reply(body: bytes, undo: Undo) -> Reply:
 
 def _reply(message: _Message, parts: _Parts, undo: Undo) -> Reply:
     reported = read_usage(message.usage)
-    usage = summed(undo.so_far.usage if undo.so_far is not None else None, reported.plain() if reported else None)
+    usage = reported.plain() if reported else None
+    if undo.so_far is not None:
+        usage = summed(undo.so_far.usage, usage)
     again = None
-    if paused(message.stop_reason, undo, parts.blocks):
+    if undo.sent is not None and paused(message.stop_reason, undo, parts.blocks):
         again = go_on(undo, parts.blocks, usage, parts)
     found = list(parts.parts) if again is not None else parts.finished(message)
     finish = finish_reason(message.stop_reason, any(isinstance(part, ToolCall) for part in found))
@@ -127,7 +131,8 @@ class _Parts:
             self.blocks.append(bytes(raw))
 
     def finished(self, message: _Message) -> list[Part]:
-        self._events(self._sink.end())
+        if not isinstance(self._sink, Plain):
+            self._events(self._sink.end())
         refusal = refusal_text(message.stop_reason, message.stop_details)
         if refusal is not None:
             self.parts.append(Refusal(refusal))
@@ -138,10 +143,14 @@ class _Parts:
             self._events(self._sink.feed(block.text))
             return
         start, self._said = self._said, self._said + len(block.text)
-        cited = url_citations(block.citations or [], start, self._said)
-        if block.text:
-            opaque = Opaque("anthropic", "text", msgspec.json.decode(raw)) if block.citations else None
+        if not block.text:
+            return
+        if block.citations:
+            cited = url_citations(block.citations, start, self._said)
+            opaque = Opaque("anthropic", "text", msgspec.json.decode(raw))
             self.parts.append(Text(block.text, annotations=cited or None, opaque=opaque))
+        else:
+            self.parts.append(Text(block.text))
 
     def _events(self, events: list[Any]) -> None:
         for event in events:

@@ -6,6 +6,7 @@ messages) comes out byte for byte the same, each turn a prefix of the next.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -31,17 +32,21 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     params.refuse(request)
     max_tokens = params.max_tokens(request, target.abilities, notes)
     box = Toolbox(request, target.abilities, notes)
-    searching = web_search(request, notes)
-    choice = choose(request, box, target.abilities, notes)
-    form = output_format(request, choice, target.abilities, notes)
+    searching = web_search(request, notes) if request.extra else []
+    choice = choose(request, box, target.abilities, notes) if request.tools or request.tool_choice else Choice()
+    asked = request.format is not None or choice.schema is not None
+    form = output_format(request, choice, target.abilities, notes) if asked else Format()
     thinking = _thinking(request, target, choice, max_tokens, notes)
     # A model that checks thoughts but is told not to think has no way to be lenient about them: send none.
     replay = not (target.abilities.preserved_thinking and (thinking.off or torn(request.messages)))
     talk = converse(request.messages, box, target, notes, replay=replay)
-    thinking = _after(thinking, talk, target, notes)
+    if thinking.wire is not None or talk.replayed:
+        thinking = _after(thinking, talk, target, notes)
     sampling = params.sampling(request, target, thinking.on, notes)
     body = _body(request, target, max_tokens, talk, form, notes)
-    body |= _tools(box.wire + searching, choice) | _settings(request, thinking, form, notes) | sampling
+    if box.wire or searching:
+        body |= _tools(box.wire + searching, choice)
+    body |= _settings(request, thinking, form, notes) | sampling
     _keep_last_cache_marks(body)
     body["messages"] = body.pop("messages")  # last, behind everything that stays the same
     encoded, headers = _encoded(body), _headers(bool(sampling), thinking)
@@ -52,6 +57,8 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
 
 def _may_pause(request: Request) -> bool:
     """Whether the answer may be broken off to be asked for the rest: server tools run, or something of Anthropic's own is on."""
+    if not (request.tools or request.extra):
+        return False
     own = (request.extra.get("anthropic"), request.extra.get("web_search_options"))
     return any(tool.native is not None for tool in request.tools) or any(field is not None for field in own)
 
@@ -86,8 +93,6 @@ def _body(
 
 
 def _tools(wire: list[dict[str, Any]], choice: Choice) -> dict[str, Any]:
-    if not wire:
-        return {}
     return {"tools": wire} | ({"tool_choice": choice.wire} if choice.wire else {})
 
 
@@ -97,15 +102,18 @@ def _settings(request: Request, thinking: Thinking, form: Format, notes: Notes) 
         output["effort"] = thinking.effort
     if form.schema is not None:
         output["format"] = {"type": "json_schema", "schema": form.schema}
-    user_id = params.user_id(request)
-    settings = {
-        "thinking": thinking.wire,
-        "output_config": output or None,
-        "stop_sequences": params.stop_sequences(request, notes) or None,
-        "service_tier": params.service_tier(request, notes),
-        "metadata": {"user_id": user_id} if user_id else None,
-    }
-    return {name: value for name, value in settings.items() if value is not None}
+    settings: dict[str, Any] = {}
+    if thinking.wire is not None:
+        settings["thinking"] = thinking.wire
+    if output:
+        settings["output_config"] = output
+    if request.stop and (stops := params.stop_sequences(request, notes)):
+        settings["stop_sequences"] = stops
+    if request.service_tier is not None and (tier := params.service_tier(request, notes)) is not None:
+        settings["service_tier"] = tier
+    if user_id := params.user_id(request):
+        settings["metadata"] = {"user_id": user_id}
+    return settings
 
 
 def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
@@ -117,10 +125,14 @@ def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
 
 def _keep_last_cache_marks(body: dict[str, Any]) -> None:
     """Anthropic takes four cache marks; the last ones cover the most."""
-    blocks: list[Block] = [*body.get("tools", ()), *body.get("system", ())]
+    marked: list[Block] = []
+    for block in chain(body.get("tools", ()), body.get("system", ())):
+        if "cache_control" in block:
+            marked.append(block)
     for message in body["messages"]:
-        blocks += message["content"]
-    marked = [block for block in blocks if "cache_control" in block]
+        for block in message["content"]:
+            if "cache_control" in block:
+                marked.append(block)
     for block in marked[:-MAX_CACHE_MARKS]:
         del block["cache_control"]
 

@@ -145,15 +145,17 @@ class Reader:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 events += self._odd(data, error)
             else:
+                if type(frame) is _BlockDelta:  # nearly all are
+                    block = self._blocks.get(frame.index)
+                    if block is not None:
+                        events += block.delta(frame.delta)
+                    continue
                 events += self._frame(frame)
             if self._over:
                 break
         return events
 
     def _frame(self, frame: _KNOWN) -> list[Event]:
-        if type(frame) is _BlockDelta:
-            block = self._blocks.get(frame.index)
-            return block.delta(frame.delta) if block is not None else []
         match frame:
             case _BlockStart():
                 return self._block_start(frame)

@@ -39,6 +39,9 @@ class Toolbox:
         self._aliases: dict[str, str] = {}
         self._called: dict[str, Called] = {}  # by alias
         self._schemas: dict[str, Schema] = {}  # by alias
+        self._native: set[str] = set()
+        if not request.tools:
+            return
         self._native = {tool.name for tool in request.tools if tool.native is not None}
         names = {tool.name for tool in request.tools if tool.native is None}
         for index, tool in enumerate(request.tools):
@@ -80,6 +83,8 @@ class Toolbox:
 
     def changed(self) -> dict[str, Called]:
         """By the upstream's name: the tools whose name or input differs from the client's."""
+        if not self._called:
+            return {}
         return {alias: called for alias, called in self._called.items() if called != Called(alias)}
 
     def callable(self, names: list[str]) -> dict[str, Called]:

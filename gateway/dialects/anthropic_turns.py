@@ -13,7 +13,15 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from gateway.dialects.anthropic_blocks import Block, assistant_block, content_block, legal_id, own, result_block
+from gateway.dialects.anthropic_blocks import (
+    Block,
+    assistant_block,
+    content_block,
+    legal_id,
+    own,
+    result_block,
+    text_block,
+)
 from gateway.dialects.anthropic_tools import Toolbox
 from gateway.types import (
     Audio,
@@ -68,7 +76,9 @@ def converse(messages: list[Message], box: Toolbox, target: Target, notes: Notes
     while leading < len(messages) and messages[leading].role in ("system", "developer"):
         leading += 1
     turns = _Turns(box, target, notes, replay)
-    system = [block for i in range(leading) for block in _instructions(messages[i], f"messages[{i}]")]
+    system: list[Block] = []
+    for i in range(leading):
+        system += _instructions(messages[i], f"messages[{i}]")
     for index in range(leading, len(messages)):
         turns.add(messages[index], index)
     turns.finish(len(messages) - 1)
@@ -82,22 +92,28 @@ def _must(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
-def _spoken(message: Message, place: str) -> Iterator[Block]:
+def _spoken(message: Message, place: str) -> list[Block]:
     """The blocks of what a user or the system says; a speaker's name goes before the first text."""
+    blocks: list[Block] = []
     name = message.name
     for j, part in enumerate(message.parts):
-        block = content_block(part, f"{place}.content[{j}]")
+        if isinstance(part, Text):
+            block = text_block(part.text, part.cache)
+        else:
+            block = content_block(part, f"{place}.content[{j}]")
         if block is None:
             continue
         if name and block["type"] == "text":
             block["text"], name = f"{name}: {block['text']}", ""
-        yield block
+        blocks.append(block)
+    return blocks
 
 
 def _instructions(message: Message, place: str) -> list[Block]:
-    blocks = list(_spoken(message, place))
-    if any(block["type"] != "text" for block in blocks):
-        raise Unsupported(place, "system messages can only hold text with this provider", "unsupported_content")
+    blocks = _spoken(message, place)
+    for block in blocks:
+        if block["type"] != "text":
+            raise Unsupported(place, "system messages can only hold text with this provider", "unsupported_content")
     return blocks
 
 
@@ -224,7 +240,7 @@ class _Turns:
         """Go on with `role`: the same turn, or close the one before and begin a new one."""
         if role == self._open:
             return
-        if self._open == "user":
+        if self._open == "user" and (self._calls or self._carried):
             self._settle_calls(place)
             results = [result for result in self._calls.values() if result is not None]
             self._blocks = results + self._carried + self._blocks

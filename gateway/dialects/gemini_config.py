@@ -45,9 +45,11 @@ EFFORT_BY_BUDGET = ((2048, "low"), (12288, "medium"))
 def generation_config(request: Request, target: Target, notes: Notes) -> Wire:
     """The whole of it, {} when nothing is to be said. Raises Unsupported for n and stop beyond the model's reach."""
     config: Wire = {}
-    config.update(_sampling(request, target.abilities, notes))
+    if not (request.temperature is None and request.top_p is None and request.top_k is None):
+        config.update(_sampling(request, target.abilities, notes))
     config.update(_limits(request, target.abilities, notes))
-    config.update(_penalties(request, target.abilities, notes))
+    if not (request.presence_penalty is None and request.frequency_penalty is None):
+        config.update(_penalties(request, target.abilities, notes))
     if request.logprobs:
         config["responseLogprobs"] = True
         if request.top_logprobs:
@@ -98,7 +100,7 @@ def _limits(request: Request, abilities: Abilities, notes: Notes) -> Wire:
         if not abilities.candidate_count:
             raise Unsupported("n", "This model gives one answer at a time; use n = 1.")
         limits["candidateCount"] = request.n
-    stops = [text for text in request.stop if text]
+    stops = [text for text in request.stop if text] if request.stop else []
     if len(stops) > MAX_STOPS:
         raise Unsupported("stop", f"This model takes at most {MAX_STOPS} stop sequences.")
     if stops:

@@ -37,7 +37,8 @@ def split_system(messages: list[Message]) -> tuple[list[Wire], int]:
     for index, message in enumerate(messages):
         if message.role not in ("system", "developer"):
             return parts, index
-        parts += [{"text": text} for text in _texts(message)]
+        for text in _texts(message):
+            parts.append({"text": text})
     return parts, len(messages)
 
 
@@ -102,10 +103,12 @@ class _Contents:
             if isinstance(part, ToolResult):
                 self._take_result(part, where)
             else:
-                written = self._parts(part, f"{where}.content[{place}]")
-                if named and written and "text" in written[0]:
-                    written[0]["text"], named = named + written[0]["text"], ""
-                parts += written
+                written = write_part(part, f"{where}.content[{place}]", self._abilities, self._notes)
+                if written is None:
+                    continue
+                if named and "text" in written:
+                    written["text"], named = named + written["text"], ""
+                parts.append(written)
         if not parts and self._opens_a_turn():
             parts = [{"text": " "}]  # empty texts are refused, and without this one the turn would be the model's
         self._add_user(parts, where)
@@ -115,7 +118,8 @@ class _Contents:
 
     def _add_user(self, parts: list[Wire], where: str) -> None:
         if parts:
-            self.settle_results(where)
+            if self._calls:
+                self.settle_results(where)
             self._extend("user", parts)
 
     def _extend(self, role: str, parts: list[Wire]) -> None:
@@ -203,9 +207,13 @@ def _response(result: ToolResult) -> Wire:
 
 def _texts(message: Message) -> list[str]:
     """The texts of a system message that say something, marked with the name of who speaks."""
-    said = f"{message.name}: " if message.name else ""
-    texts = [part.text for part in message.parts if isinstance(part, Text) and part.text]
-    return [said + texts[0], *texts[1:]] if texts else []
+    texts: list[str] = []
+    for part in message.parts:
+        if isinstance(part, Text) and part.text:
+            texts.append(part.text)
+    if texts and message.name:
+        texts[0] = f"{message.name}: {texts[0]}"
+    return texts
 
 
 def _vouch_for_foreign_calls(turns: list[Wire]) -> None:

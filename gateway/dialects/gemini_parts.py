@@ -67,6 +67,8 @@ def write_part(part: Part, where: str, abilities: Abilities, notes: Notes) -> Wi
     """
     match part:
         case Text():
+            if part.opaque is None:
+                return {"text": part.text} if part.text else None
             return _signed({"text": part.text}, part.opaque, where) if part.text or _is_signature(part.opaque) else None
         case Refusal():
             return {"text": part.text} if part.text else None

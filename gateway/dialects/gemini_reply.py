@@ -38,12 +38,14 @@ def read_reply(body: bytes, undo: Undo | None) -> Reply:
         answer = _ANSWER.decode(body)
     except (ValueError, RecursionError) as error:
         raise BadReply(f"no generateContent answer: {error}") from None
-    rejection = read_rejection(answer.error)
+    rejection = read_rejection(answer.error) if answer.error else None
     if rejection is not None:
         raise BadReply(f"an error in a 200: {rejection.status} {rejection.code}")
     before = undo.so_far if undo is not None else None
     state: _SoFar = before.state if before is not None else _SoFar(answer.response_id or "", answer.model_version or "")
-    usage = summed(before.usage if before is not None else None, read_usage(answer.usage_metadata))
+    usage = read_usage(answer.usage_metadata)
+    if before is not None:
+        usage = summed(before.usage, usage)
     candidates = answer.candidates or []
     choices = [_choice(candidate, state, undo) for candidate in candidates] or [_blocked(answer)]
     again = None
@@ -73,7 +75,7 @@ def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
     index = candidate.index or 0
     wire = (candidate.content.parts if candidate.content else None) or []
     parts = list(state.parts)
-    said = sum(len(part.text) for part in parts if isinstance(part, Text))
+    said = sum(len(part.text) for part in parts if isinstance(part, Text)) if parts else 0
     for part in wire:
         _append(parts, part, state.id, index, undo)
     reason = candidate.finish_reason or ""
@@ -82,8 +84,9 @@ def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
         raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}", broken(reason))
     if finish == "content_filter" and candidate.finish_message:
         parts.append(Refusal(candidate.finish_message))
-    _annotate(parts, candidate, wire, said)
-    logprobs = read_logprobs(candidate.logprobs_result)
+    if candidate.grounding_metadata or candidate.citation_metadata:
+        _annotate(parts, candidate, wire, said)
+    logprobs = read_logprobs(candidate.logprobs_result) if candidate.logprobs_result else None
     return Choice(parts, finish if reason else None, index, logprobs=logprobs)
 
 
@@ -110,7 +113,7 @@ def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: 
 
 def _annotate(parts: list[Piece], candidate: Candidate, wire: list[Part], before: int) -> None:
     last = next((part for part in reversed(parts) if isinstance(part, Text)), None)
-    if last is not None and (candidate.grounding_metadata or candidate.citation_metadata):
+    if last is not None:
         texts: list[Any] = [("" if part.thought else part.text) or "" for part in wire]
         found = url_citations(candidate.grounding_metadata, candidate.citation_metadata, texts, before)
         last.annotations = [*(last.annotations or ()), *found] or None

@@ -45,6 +45,7 @@ SPELLINGS = {
     **BODY_FIELDS,
     **CONFIG_FIELDS,
 }
+_encode = msgspec.json.Encoder().encode
 HANDLED = ("cache_control", "store", "modalities", "audio", "web_search_options", "extra_body", "google")
 
 
@@ -71,7 +72,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
 
 
 def _encoded(body: Wire) -> bytes:
-    encoded = msgspec.json.encode(body)
+    encoded = _encode(body)
     if len(encoded) > MAX_BODY_BYTES:
         raise Unsupported("messages", "The files in this request are larger than 20 MB together.", "request_too_large")
     return encoded
@@ -89,6 +90,8 @@ def _add_tools(body: Wire, request: Request, tools: Toolbox) -> None:
 def _add_extra(body: Wire, config: Wire, request: Request, notes: Notes) -> None:
     """Fields without a place in types.Request: Google's own go on, `store` and `modalities` are mapped, others are dropped."""
     _add_tier(body, request, notes)
+    if not request.extra:
+        return
     if request.extra.get("store") is False:
         body["store"] = False
     _add_modalities(config, request)

@@ -160,7 +160,7 @@ class Reader:
         except (ValueError, RecursionError) as problem:
             self._misfit(data, str(problem), events)
             return
-        error = read_rejection(answer.error)
+        error = read_rejection(answer.error) if answer.error else None
         if error is not None:
             self._reject(error, events)
             return

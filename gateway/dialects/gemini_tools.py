@@ -38,6 +38,7 @@ BUILT_IN = {
     "computer_use": "computerUse",
     "enterprise_web_search": "enterpriseWebSearch",
 }
+_NONE: frozenset[str] = frozenset()
 CUSTOM_PARAMETERS = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
@@ -78,6 +79,10 @@ class Toolbox:
         self._custom: set[str] = set()
         self._wrapped: set[str] = set()
         self._reserve_legal_names(request)
+        self.declarations: list[dict[str, Any]] = []
+        self._declared: set[str] = set()
+        if not request.tools:
+            return
         functions = [tool for tool in request.tools if _is_function(tool)]
         if any(tool.native is not None for tool in functions):
             notes.warn("builtin_tool_emulated")
@@ -98,6 +103,8 @@ class Toolbox:
 
     def undo(self, sent: bytes) -> Undo:
         """What the answer to the request `sent` needs."""
+        if not self._aliases:
+            return Undo({}, _NONE, _NONE, sent)
         names = {alias: name for name, alias in self._aliases.items() if alias != name}
         return Undo(names, frozenset(self._custom), frozenset(self._wrapped), sent)
 
@@ -119,6 +126,8 @@ class Toolbox:
 
     def entries(self, request: Request) -> list[dict[str, Any]]:
         """The `tools` of the request: one entry for all functions, then Gemini's own tools."""
+        if not (request.tools or request.extra):
+            return []
         own = self._own(request)
         if request.extra.get("web_search_options") is not None and {"googleSearch": {}} not in own:
             own.append({"googleSearch": {}})
@@ -145,6 +154,8 @@ class Toolbox:
     def config(self, request: Request, entries: list[dict[str, Any]]) -> dict[str, Any]:
         """`toolConfig`, {} when nothing is to be said."""
         config: dict[str, Any] = {}
+        if not request.tools and request.tool_choice is None:
+            return config
         calling = self._calling(request.tool_choice, any(tool.strict for tool in request.tools))
         if calling:
             config["functionCallingConfig"] = calling
@@ -177,8 +188,13 @@ class Toolbox:
 
     def _reserve_legal_names(self, request: Request) -> None:
         """Legal names first, so that an alias never takes the name of another tool; then the rest in the request's order."""
-        called = [part.name for message in request.messages for part in message.parts if isinstance(part, ToolCall)]
-        names = [tool.name for tool in request.tools if _is_function(tool)] + called
+        names = [tool.name for tool in request.tools if _is_function(tool)] if request.tools else []
+        for message in request.messages:
+            for part in message.parts:
+                if isinstance(part, ToolCall):
+                    names.append(part.name)
+        if not names:
+            return
         self._aliases.update((name, name) for name in names if LEGAL.fullmatch(name))
         for name in names:
             self.alias(name)

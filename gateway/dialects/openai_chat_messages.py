@@ -29,6 +29,7 @@ from gateway.types import (
     VendorBlock,
 )
 
+_SPEAKERS = ("system", "developer", "user", "assistant")
 _USER_KINDS = ("text", "image_url", "input_audio", "file")
 _TOOL_KINDS = ("text", "image_url", "file")  # images and files are beyond the specification, and common
 
@@ -37,12 +38,16 @@ def read_messages(value: list[dict[str, Any]]) -> list[Message]:
     """All of them, each checked by itself; `check_conversation` checks them together."""
     messages: list[Message] = []
     for place, item in enumerate(value):
+        role, content = item.get("role"), item.get("content")
+        if len(item) == 2 and isinstance(content, str) and role in _SPEAKERS:
+            messages.append(Message(role, [Text(content)]))  # nothing else is said: nearly all messages
+            continue
         param = f"messages[{place}]"
-        role = text(item.get("role"), f"{param}.role")
+        role = text(role, f"{param}.role")
         if role not in _READERS:
             raise not_among(f"{param}.role", role, _READERS)
         message = _READERS[role](item, param, messages)
-        if role in ("system", "developer", "user", "assistant"):
+        if role in _SPEAKERS:
             message.name = optional_text(item.get("name"), f"{param}.name") or ""
         messages.append(message)
     return messages
@@ -62,8 +67,10 @@ def check_conversation(messages: list[Message], answers_required: bool = True) -
         elif message.role in ("user", "assistant"):
             if open_calls and answers_required:
                 raise _unanswered(open_calls, place)
-            open_calls = [part.id for part in message.parts if isinstance(part, ToolCall)]
-            answered = set()
+            open_calls, answered = [], set()
+            for part in message.parts:
+                if isinstance(part, ToolCall):
+                    open_calls.append(part.id)
     if open_calls and answers_required:
         raise _unanswered(open_calls, len(messages) - 1)
 

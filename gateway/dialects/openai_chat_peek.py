@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.splice import around
 from gateway.dialects.openai_checks import missing, wrong_type
 from gateway.dialects.openai_top import (
     MAX_MODEL_CHARS,
@@ -25,6 +26,7 @@ from gateway.dialects.openai_top import (
 from gateway.types import BadRequest, Peek
 
 MAX_CHOICES = 128
+LONG = 4096  # bytes; the messages of a longer body are not searched for names of the top level
 
 
 class _StreamOptions(Struct):
@@ -61,9 +63,10 @@ def peek(body: bytes) -> Peek:
     cap = top.max_tokens if top.max_completion_tokens is None else top.max_completion_tokens
     many = 1 if top.n is None else top.n
     name = top.model or ""
+    rest = body if len(body) < LONG else around(body, "messages", top.messages)
     odd = (
-        (b"\\" in body and b"\\u" in body)
-        or body.count(b'"model"') > 1
+        (b"\\" in rest and b"\\u" in rest)
+        or rest.count(b'"model"') > 1
         or not 1 <= many <= MAX_CHOICES
         or len(name) > MAX_MODEL_CHARS
     )
@@ -74,7 +77,10 @@ def peek(body: bytes) -> Peek:
     options = top.stream_options
     asked = options is not None and options.include_usage is True
     old = top.max_tokens is not None and top.max_completion_tokens is None
-    return Peek(name, top.stream is True, cap, many, asked, top.temperature is not None, old_cap=old)
+    found = Peek(name, top.stream is True, cap, many, asked, top.temperature is not None, old_cap=old)
+    if rest is not body:
+        found.around = rest
+    return found
 
 
 def _peek_closely(body: bytes) -> Peek:

@@ -195,9 +195,10 @@ class Reader:
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
                 events += self._choice(choice)
-        usage = usage_of(chunk.get("usage"))
-        if usage is not None:
-            events.append(UsageSeen(usage))
+        if chunk.get("usage") is not None:
+            usage = usage_of(chunk["usage"])
+            if usage is not None:
+                events.append(UsageSeen(usage))
         return events
 
     def _choice(self, choice: dict[str, Any]) -> list[Event]:
@@ -212,10 +213,13 @@ class Reader:
 
     def _delta(self, delta: dict[str, Any], index: int, logprobs: Any) -> list[Event]:
         events: list[Event] = []
+        content = delta.get("content")
+        text = content if isinstance(content, str) else _said(content)
+        if len(delta) == 1 and text:
+            return [TextDelta(text, index, logprobs)]  # nearly all are of one text
         thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
         if thought:
             events.append(ReasoningDelta(thought, index))
-        text = _said(delta.get("content"))
         if text:
             events.append(TextDelta(text, index, logprobs))
         if _text(delta.get("refusal")):

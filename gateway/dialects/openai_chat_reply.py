@@ -26,6 +26,7 @@ from gateway.types import (
 )
 
 _ID_PREFIX = re.compile(r"^(?:chatcmpl|msg|resp|gen|cmpl)[-_]")
+_encode = msgspec.json.Encoder().encode
 
 
 def write_reply(reply: Reply, echo: Echo) -> bytes:
@@ -42,12 +43,13 @@ def write_reply(reply: Reply, echo: Echo) -> bytes:
     if reply.service_tier is not None:
         body["service_tier"] = reply.service_tier
     body["system_fingerprint"] = None
-    return msgspec.json.encode(body)
+    return _encode(body)
 
 
 def chat_id(upstream_id: str, echo: Echo) -> str:
     """`chatcmpl-` and the upstream's id without its own prefix, or our id where the upstream gives none."""
-    return "chatcmpl-" + (_ID_PREFIX.sub("", upstream_id) or echo.id)
+    known = _ID_PREFIX.match(upstream_id)
+    return "chatcmpl-" + ((upstream_id[known.end() :] if known else upstream_id) or echo.id)
 
 
 def finish_reason(reason: FinishReason | None, echo: Echo) -> str:
@@ -99,25 +101,39 @@ def _choice(choice: Choice, echo: Echo) -> dict[str, Any]:
 
 
 def _message(choice: Choice, echo: Echo) -> dict[str, Any]:
-    texts = [part for part in choice.parts if isinstance(part, Text)]
-    calls = [part for part in choice.parts if isinstance(part, ToolCall)]
-    refusal = "".join(part.text for part in choice.parts if isinstance(part, Refusal)) or None
-    content = "".join(text.text for text in texts)
-    images = any(isinstance(part, Image) for part in choice.parts)
+    texts: list[Text] = []
+    calls: list[ToolCall] = []
+    annotations: list[Any] = []
+    content, refusal, others = "", "", False
+    for part in choice.parts:
+        if isinstance(part, Text):
+            texts.append(part)
+            content += part.text
+            annotations += part.annotations or ()
+            others = others or part.opaque is not None
+        elif isinstance(part, ToolCall):
+            calls.append(part)
+        elif isinstance(part, Refusal):
+            refusal += part.text
+        else:
+            others = True
+    images = others and any(isinstance(part, Image) for part in choice.parts)
     unsaid = calls or refusal or images or choice.finish in ("length", "content_filter")
     message: dict[str, Any] = {
         "role": "assistant",
         "content": content if content or not unsaid else None,
-        "refusal": refusal,
+        "refusal": refusal or None,
     }
-    annotations = [note for text in texts for note in text.annotations or []]
     if annotations:
         message["annotations"] = annotations
     if calls and echo.legacy_functions:
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
     elif calls:
         message["tool_calls"] = [_call(call) for call in calls]
-    message.update(_extensions(choice, texts, echo))
+    if others:
+        message.update(_extensions(choice, texts, echo))
+    if choice.stop_sequence is not None:
+        message["stop_sequence"] = choice.stop_sequence
     return message
 
 
@@ -151,6 +167,4 @@ def _extensions(choice: Choice, texts: list[Text], echo: Echo) -> dict[str, Any]
         extra = {**extra, "anthropic": {"citations": cited}}
     if extra:
         written["extra_content"] = extra
-    if choice.stop_sequence is not None:
-        written["stop_sequence"] = choice.stop_sequence
     return written

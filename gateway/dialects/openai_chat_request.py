@@ -38,6 +38,18 @@ _KNOWN = frozenset(
         "verbosity", "user", "safety_identifier", "metadata", "service_tier", "stream", "stream_options",
     }
 )  # fmt: skip
+# Most requests have none of these: what is not there need not be read one by one.
+_TOOLS = frozenset({"tools", "functions", "tool_choice", "function_call"})
+_SAMPLING = frozenset(
+    {
+        "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "n", "logit_bias", "logprobs",
+        "top_logprobs",
+    }
+)  # fmt: skip
+_OUTPUT = frozenset(
+    {"stop", "response_format", "reasoning_effort", "thinking", "verbosity", "stream", "stream_options"}
+)
+_REST = frozenset({"parallel_tool_calls", "user", "safety_identifier", "metadata", "service_tier"})
 
 
 def read_request(body: bytes, repair_history: bool = False) -> Request:
@@ -46,19 +58,24 @@ def read_request(body: bytes, repair_history: bool = False) -> Request:
     messages = objects(fields.get("messages"), "messages")
     if not messages:
         raise BadRequest("Invalid 'messages': empty array. Expected an array with minimum length 1.", "messages")
-    tools, legacy = _tools(fields)
+    given = fields.keys()
+    tools, legacy = ([], False) if given.isdisjoint(_TOOLS) else _tools(fields)
     request = Request(
         model=optional_text(fields.get("model"), "model") or "",
         messages=read_messages(messages),
         tools=tools,
-        tool_choice=_tool_choice(fields, tools),
+        tool_choice=None if given.isdisjoint(_TOOLS) else _tool_choice(fields, tools),
         legacy_functions=legacy,
-        extra={key: value for key, value in fields.items() if key not in _KNOWN},
+        extra={} if given <= _KNOWN else {key: value for key, value in fields.items() if key not in _KNOWN},
     )
     check_conversation(request.messages, answers_required=not repair_history)
-    _read_sampling(fields, request)
-    _read_output(fields, request)
-    _read_the_rest(fields, request)
+    if not given.isdisjoint(_SAMPLING):
+        _read_sampling(fields, request)
+    _read_cap(fields, request)
+    if not given.isdisjoint(_OUTPUT):
+        _read_output(fields, request)
+    if not given.isdisjoint(_REST):
+        _read_the_rest(fields, request)
     return request
 
 
@@ -79,9 +96,13 @@ def _read_sampling(fields: dict[str, Any], request: Request) -> None:
     request.top_logprobs = optional_int(fields.get("top_logprobs"), "top_logprobs", 0, 20)
 
 
+def _read_cap(fields: dict[str, Any], request: Request) -> None:
+    cap = optional_int(fields.get("max_completion_tokens"), "max_completion_tokens", 1, 2**53)
+    old_cap = optional_int(fields.get("max_tokens"), "max_tokens", 1, 2**53)
+    request.max_tokens = old_cap if cap is None else cap
+
+
 def _read_output(fields: dict[str, Any], request: Request) -> None:
-    caps = [optional_int(fields.get(key), key, 1, 2**53) for key in ("max_completion_tokens", "max_tokens")]
-    request.max_tokens = caps[0] if caps[0] is not None else caps[1]
     request.stop = _stop(fields.get("stop"))
     request.format = _format(fields.get("response_format"))
     if fields.get("reasoning_effort") is not None:

@@ -54,7 +54,9 @@ def name(value: object, param: str) -> str:
 
 
 def optional_text(value: object, param: str) -> str | None:
-    return None if value is None else text(value, param)
+    if value is None or isinstance(value, str):
+        return value
+    raise wrong_type(param, "a string", value)
 
 
 def optional_bool(value: object, param: str) -> bool | None:
@@ -75,7 +77,8 @@ def optional_int(value: object, param: str, low: int | None = None, high: int | 
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(param, "an integer", value)
-    check_range(value, param, low, high)
+    if (low is not None and value < low) or (high is not None and value > high):
+        check_range(value, param, low, high)
     return value
 
 
@@ -109,7 +112,9 @@ def object_(value: object, param: str) -> dict[str, Any]:
 
 
 def optional_object(value: object, param: str) -> dict[str, Any] | None:
-    return None if value is None else object_(value, param)
+    if value is None or isinstance(value, dict):
+        return value
+    raise wrong_type(param, "an object", value)
 
 
 def array(value: object, param: str) -> list[Any]:
@@ -120,7 +125,11 @@ def array(value: object, param: str) -> list[Any]:
 
 def objects(value: object, param: str) -> list[dict[str, Any]]:
     """An array of objects."""
-    return [object_(item, f"{param}[{place}]") for place, item in enumerate(array(value, param))]
+    found = value if isinstance(value, list) else array(value, param)
+    for place, item in enumerate(found):
+        if not isinstance(item, dict):
+            object_(item, f"{param}[{place}]")  # says what is wrong
+    return found
 
 
 def _short(number: float) -> str:

@@ -165,12 +165,12 @@ class Express:
         road = kept.roads.get(peek.model) or self._look_up(kept, peek)
         if road is None or peek.stream or peek.session or peek.preferred:
             return False
-        if road.choice.looks and road.choice.looks_at(body):
+        if road.choice.looks and road.choice.looks_at(peek.around or body):
             return False
         ticket = road.breaker.closed_ticket
         if ticket is None or road.credential.until > received_at or self._in_flight.value >= self._max_in_flight:
             return False
-        bound, cap = input_bound(body), peek.max_tokens
+        bound, cap = input_bound(body, around=peek.around), peek.max_tokens
         if cap is not None:
             want = bound + cap * peek.n
         else:

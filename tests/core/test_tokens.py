@@ -201,3 +201,13 @@ def test_an_absurd_report_is_replaced_by_the_bound(total):
 def test_a_plausible_report_is_taken_as_it_is_even_above_the_reservation(total):
     assert not suspect(total, 100, 1000, 100)
     assert bounded(total, 77, 100, 1000, 100) == total
+
+
+def test_tools_are_looked_for_around_the_messages_where_that_is_known() -> None:
+    around = b'{"messages":,"tools":[]}'
+    body = b'{"messages":[{"role":"user","content":"tools"}],"tools":[]}'
+    said = body.replace(b',"tools":[]', b"")
+
+    assert input_bound(body, around=around) == input_bound(body) == len(body) + TOOL_PROMPT_TOKENS
+    assert input_bound(said) == len(said) + TOOL_PROMPT_TOKENS
+    assert input_bound(said, around=b'{"messages":}') == len(said)

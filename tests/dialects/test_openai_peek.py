@@ -139,3 +139,40 @@ def test_no_json_raises_anything_but_a_refusal(members: dict[str, Any]) -> None:
         assert OPENAI_CHAT.peek(body).n >= 1
     except BadRequest as error:
         assert error.message
+
+
+LONG = b'{"role":"user","content":"%b"}' % (b"word " * 2000)
+
+
+@pytest.mark.parametrize(
+    ("body", "around"),
+    [
+        (b'{"model":"a","messages":[%b],"n":1}', b'{"model":"a","messages":,"n":1}'),
+        (b'{"messages" : [%b] ,"model":"a"}', b'{"messages" :  ,"model":"a"}'),
+        (b'{"model":"a","metadata":{"messages":1},"messages":[%b]}', b""),  # another "messages" comes first
+        (b'{"user":"messages","model":"a","messages":[%b]}', b""),
+        (b'{"model":"a","messages":[],"messages":[%b]}', b""),
+    ],
+)
+def test_of_a_long_body_only_what_stands_around_the_messages_is_searched(body: bytes, around: bytes) -> None:
+    peek = OPENAI_CHAT.peek(body % LONG)
+
+    assert (peek.model, peek.around) == ("a", around)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","messages":[%b],"model":"b"}',
+        b'{"messages":[%b],"model":"a","mod\\u0065l":"b"}',
+        b'{"messages":[%b],"messages":[{"x":"model"}],"model":"a","model":"b"}',
+    ],
+)
+def test_a_long_body_has_one_model_as_well(body: bytes) -> None:
+    assert refusal(body % LONG).code == "invalid_json"
+
+
+def test_what_the_messages_of_a_long_body_say_is_no_second_model() -> None:
+    said = rb'{"model":"a","messages":[%b,{"role":"user","content":"caf\u00e9","model":"b"}]}' % LONG
+
+    assert OPENAI_CHAT.peek(said).model == "a"
