@@ -587,6 +587,7 @@ class Peek(Struct):
     session: str = ""  # a conversation's name in the body (native API)
     old_cap: bool = False  # the cap is spelled max_tokens, which newer models of OpenAI refuse
     foreign: bool = False  # another vendor's thoughts may be in it, which `Passthrough.change` takes out
+    warms: bool = False  # nothing is to be said: the cache of the client's own vendor is to be filled
 
 
 class Change(Struct, frozen=True):
