@@ -252,7 +252,9 @@ async def ask(
     return await send(stack, surface.path(model, stream), surface.body(model, text, stream), **headers)
 
 
-async def send(stack: Any, path: str, body: Any, *, tenant: str = "acme", method: str = "POST", **headers: str) -> Answer:
+async def send(
+    stack: Any, path: str, body: Any, *, tenant: str = "acme", method: str = "POST", **headers: str
+) -> Answer:
     """A request below a tenant's base. `body`: a value, or bytes as they are. An underscore in a header's name is a hyphen."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     data = body if isinstance(body, bytes) or body is None else json.encode(body)
