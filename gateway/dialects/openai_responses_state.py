@@ -103,8 +103,8 @@ def not_found(previous_response_id: str) -> BadRequest:
 def write_input_items(
     response_id: str, items: list[Raw], *, after: str = "", limit: int = 20, descending: bool = True
 ) -> bytes:
-    """The body of GET /responses/{id}/input_items. Items without an id get one from their place."""
-    listed = [_with_id(item, response_id, at) for at, item in enumerate(items)]
+    """The body of GET /responses/{id}/input_items. Items without an id get one from their place; a text is a list of one part."""
+    listed = [_in_parts(_with_id(item, response_id, at)) for at, item in enumerate(items)]
     ordered = listed[::-1] if descending else listed
     ids = [item_id_of(item) for item in ordered]
     start = ids.index(after) + 1 if after in ids else 0
@@ -131,6 +131,17 @@ def _with_id(item: Raw, response_id: str, at: int) -> Raw:
     fields = msgspec.json.decode(item, type=dict[str, Raw])
     members = {"id": made} if _decode_head(item).type else {"id": made, "type": b'"message"'}
     return Raw(set_members(bytes(item), fields, members))
+
+
+def _in_parts(item: Raw) -> Raw:
+    """A message whose content is a bare text as OpenAI lists it. Source: openai-python, response_input_message_item.py."""
+    fields = msgspec.json.decode(item, type=dict[str, Raw])
+    text = bytes(fields.get("content", b""))
+    if text[:1] != b'"':
+        return item
+    said = bytes(fields.get("role", b"")) == b'"assistant"'
+    part = b'[{"type":"output_text","text":%b,"annotations":[]}]' if said else b'[{"type":"input_text","text":%b}]'
+    return Raw(set_members(bytes(item), fields, {"content": part % text}))
 
 
 def _prefix(item: Raw) -> str:
