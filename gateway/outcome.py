@@ -23,7 +23,6 @@ from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
 from gateway.types import BadRequest, Notes, Request
 
-
 # Mended also where the client's own bytes were sent: its model takes tools elsewhere, or another provider of ours, who answered
 # before, gave it a history that this one does not take back.
 AS_SENT = ("wrong_endpoint", "replay_mismatch", "signature_missing")
