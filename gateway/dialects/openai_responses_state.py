@@ -16,6 +16,9 @@ from gateway.dialects.openai_checks import missing, wrong_type
 from gateway.dialects.openai_top import boolean, top_level
 from gateway.types import BadRequest
 
+# What would be done or kept at the provider, out of reach of quotas, and open to all tenants that share its account.
+ELSEWHERE = ("background", "conversation")
+
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
@@ -53,6 +56,10 @@ def state_of(body: bytes) -> ResponsesState:
         if bytes(fields.get("conversation", b"null")) != b"null":
             message = "Mutually exclusive parameters: give either 'previous_response_id' or 'conversation', not both."
             raise BadRequest(message, "previous_response_id")
+    for name in ELSEWHERE:
+        if bytes(fields.get(name, b"null")) not in (b"null", b"false"):
+            message = f"'{name}' is not served here: its work would go on, and be kept, where nobody counts it."
+            raise BadRequest(message, name, "unsupported_parameter")
     stored = bytes(fields.get("store", b"null"))
     store = stored == b"null" or boolean(fields["store"], "store")
     return ResponsesState(previous, store, tuple(_references(fields.get("input"))))

@@ -37,6 +37,8 @@ class KeptResponse(Struct, array_like=True):
     answer: Raw
 
 
+# Without any of these a body refers to nothing; escapes may spell one.
+_MARKS = (b"previous_response_id", b"item_reference", b'"id"', b"background", b"conversation", b"\\u")
 _NO_PREVIOUS = re.compile(rb'("previous_response_id":\s?)null')  # in a text its quotes are escaped
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(KeptResponse).decode
@@ -61,7 +63,7 @@ class Memory:
     async def resolved(self, tenant: str, body: bytes) -> tuple[bytes, str]:
         """The body with all that it refers to, and the id it goes on from. Raises BadRequest: unknown, expired and other tenants'
         ids are one and the same."""
-        if b"previous_response_id" not in body and b"item_reference" not in body and b'"id"' not in body:
+        if not any(mark in body for mark in _MARKS):
             return body, ""
         wanted = state.state_of(body)
         if wanted.empty:

@@ -39,8 +39,7 @@ async def test_the_provider_counts_or_it_is_estimated(stack: Stack, way: str, pr
     assert number(counted) > 0
     assert "x-gateway-estimated" not in counted.headers
     assert len(await stack.calls_to(provider)) == 1
-    nobody = {name: {"base_url": "http://127.0.0.1:9/v1"} for name in PROVIDERS}
-    assert nobody
+
     await stack.simulators.stop()
     estimated = await send(stack, path, body)
     assert estimated.headers["x-gateway-estimated"] == "1" and number(estimated) > 0

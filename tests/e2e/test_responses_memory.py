@@ -121,3 +121,16 @@ async def test_a_broken_stream_is_nothing_to_go_on_from(stack: Stack) -> None:
     broken = await say(stack, "Tell me a long story of bridges", stream=True)
     id_ = RESPONSES.stream(broken.body).frames[0][1]["response"]["id"]
     assert (await send(stack, f"/responses/{id_}", None, method="GET")).status == 404
+
+
+@pytest.mark.parametrize("model", [GPT, CLAUDE])
+async def test_work_that_goes_on_elsewhere_is_refused(stack: Stack, model: str) -> None:
+    """A queued answer is billed when nobody looks, and conversations at a provider are all tenants' alike."""
+    for name, value in (("background", True), ("conversation", "conv_1"), ("conversation", {"id": "conv_1"})):
+        answer = await say(stack, "Hello", model, **{name: value})
+        assert answer.status == 400, answer.body
+        assert (answer.value["error"]["code"], answer.value["error"]["param"]) == ("unsupported_parameter", name)
+    spelled = b'{"model":"gpt-5.4","input":"x","b\\u0061ckground":true}'
+    assert (await send(stack, "/responses", spelled)).status == 400
+    assert await stack.sim("requests") == []
+    assert (await say(stack, "Hello", model, background=False, conversation=None)).status == 200
