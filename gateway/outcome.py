@@ -21,7 +21,11 @@ from gateway.recorder import Recorder
 from gateway.replay import Replay
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
-from gateway.types import Notes, Request
+from gateway.types import BadRequest, Notes, Request
+
+# Mended also where the client's own bytes were sent: its model takes tools elsewhere, or another provider of ours, who answered
+# before, gave it a history that this one does not take back.
+AS_SENT = ("wrong_endpoint", "replay_mismatch", "signature_missing")
 
 
 class Outcome(Bill):
@@ -114,26 +118,29 @@ class Outcome(Bill):
 
     def _mend(self, choice: Choice, fault: Fault) -> Choice | None:
         """The candidate once more, when it refused what our own translation made of the request; once a call."""
-        translated = fault.kind == "wrong_endpoint" or (
-            choice.passthrough is None and isinstance(self._call.parsed, Request)
-        )
         strict = self._call.terms.strict and fault.kind == "parameter_refused"
-        if self._mended or not translated or strict or fault.kind not in CLIENTS_OWN:
+        ours = choice.passthrough is None or fault.kind in AS_SENT
+        if self._mended or strict or not ours or fault.kind not in CLIENTS_OWN:
+            return None
+        try:
+            request = self._replay.request(self._call)
+        except BadRequest:
+            return None
+        if not isinstance(request, Request):
             return None
         if fault.kind == "wrong_endpoint" and (half := choice.deployment.vendor.half("openai_responses")) is not None:
             self._mended = True
             self._recorder.mended(choice.deployment.name, fault.kind)
-            request = self._replay.request(self._call)
             return structs.replace(choice, dialect=half, passthrough=None, mended=request)
         abilities = learned(choice.abilities, fault)
         # With what was learnt these two are written otherwise; nothing is left out.
         emulated = abilities != choice.abilities and fault.param in ("tool_choice", "max_tokens")
-        request = self._call.parsed if emulated else repaired(self._call.parsed, fault)
-        if request is None:
+        mended = request if emulated else repaired(request, fault)
+        if mended is None:
             return None
         self._mended = True
         self._recorder.mended(choice.deployment.name, fault.kind)
-        return structs.replace(choice, abilities=abilities, mended=request)
+        return structs.replace(choice, abilities=abilities, passthrough=None, mended=mended)
 
     def _succeed(self, choice: Choice, sink: Attempt, result: Result) -> None:
         trail = self._trail

@@ -23,6 +23,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from gateway import warming
 from gateway.attempt import Attempt
 from gateway.call import Call, Outlet
 from gateway.core import retry
@@ -158,8 +159,8 @@ class Run(Outcome):
             while fault is not None and self._has_other_key(choice, fault) and trail.attempts < limit:
                 fault = await self._try(choice)
             if self._mending is not None:
-                mending, self._mending = self._mending, None
-                fault = await self._try(mending)
+                choice, self._mending = self._mending, None
+                fault = await self._try(choice)
             if trail.outcome:
                 return
             pause_s = retry.pause_s(fault, random.random()) if fault is not None and fallback.enabled else None
@@ -178,6 +179,15 @@ class Run(Outcome):
         trail.attempts, trail.provider, trail.model = 1, choice.deployment.name, choice.model
         return self._judge(choice, begun.attempt, begun.attempt.report, begun.at)
 
+    def _answer_unasked(self, choice: Choice) -> None:
+        """Only another vendor's cache was to be filled (warming.py): a request all the same, for the tenant's limits."""
+        self._p.replay.request(self._call)  # a request that is none is refused as anywhere
+        self._want = 0
+        if not self._admitted:
+            self._admit()
+        self._trail.provider, self._trail.model = choice.deployment.name, choice.model
+        warming.answer(self._outlet, self._trail)
+
     def _fits(self, choice: Choice) -> bool:
         """After a context overflow only an alias's later entry with a larger context is asked: the operator chose it for that."""
         if self._overflowed is None:
@@ -195,6 +205,9 @@ class Run(Outcome):
     async def _try(self, choice: Choice) -> Fault | None:
         """Try one candidate unless something speaks against it: its fault, or None. `trail.outcome` says when all is over."""
         deployment = choice.deployment
+        if self._call.peek.warms and choice.passthrough is None:
+            self._answer_unasked(choice)
+            return None
         now = self._p.clock()
         may_be_over = self._trail.steps or self._p.stopped or self._call.terms.timeout_s is not None
         if may_be_over and self._is_over(now):
@@ -210,6 +223,7 @@ class Run(Outcome):
                 return None
         if not self._admitted:
             self._admit()
+        choice = picked(self._call, choice, self._p.replay)
         sink = self._send(choice, now)
         if sink is None:
             return None
@@ -289,7 +303,6 @@ class Run(Outcome):
         if trail.steps:
             self._cap(choice)
         try:
-            choice = picked(call, choice, p.replay)
             body, extra, sink = prepare(call, choice, self._routes.translation, p.replay, self._outlet, trail, p.clock)
         except Unsupported as unsupported:
             if not self._faults and not self._skips:

@@ -234,8 +234,10 @@ class TranslatedStream(Stream):
             self._take(events)
 
     def _eof(self) -> None:
+        over = self.transfer
         self._take(self._reader.eof())
-        self._break(truncated())
+        if self.transfer is over:  # else the vendor broke its answer off at its very end, and is asked for the rest
+            self._break(truncated())
 
     def _take(self, events: list[Event]) -> None:
         content = over = False

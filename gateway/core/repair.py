@@ -58,7 +58,19 @@ def repaired(request: Request, fault: Fault) -> Request | None:
             mended = _without_parameter(request, fault.param or "")
         case _:
             return None
-    return mended if mended != request else None
+    return _noting(mended, fault) if mended != request else None
+
+
+def _noting(mended: Request, fault: Fault) -> Request:
+    """The mended request, saying what it lost: its client is told as of any other parameter."""
+    match fault.kind:
+        case "parameter_refused":
+            lost = (fault.param or "", "parameter_refused")
+        case "replay_mismatch":
+            lost = ("", "reasoning_not_replayed")
+        case _:
+            return mended
+    return structs.replace(mended, left_out=[*mended.left_out, lost])
 
 
 def learned(abilities: Abilities, fault: Fault) -> Abilities:

@@ -1,4 +1,4 @@
-"""The small answers of the Messages API: a token count, the list of models, and what a cache-warming call is told.
+"""The small answers of the Messages API: a token count and the list of models.
 
 Sources: anthropic types message_tokens_count.py, model_info.py; Models API list.
 """
@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-
-from gateway.types import Choice, Ended, Event, Finished, Reply, Start, Usage, UsageSeen
 
 MAX_CREATED = 253_402_300_799  # the last second that RFC 3339 can spell
 
@@ -46,13 +44,3 @@ def write_models(entries: list[dict[str, Any]], has_more: bool = False) -> bytes
         "last_id": ids[-1] if ids else None,
     }
     return msgspec.json.encode(page)
-
-
-def warmed() -> Reply:
-    """The answer to max_tokens 0, which is to warm a cache and to say nothing: no call is made, nothing is billed."""
-    return Reply("", "", [Choice([], "length")], Usage())
-
-
-def warmed_events() -> list[Event]:
-    """The same for a stream."""
-    return [Start("", ""), UsageSeen(Usage()), Finished("length"), Ended()]

@@ -51,7 +51,15 @@ def peek(body: bytes) -> Peek:
     if odd or (cap is not None and not 0 <= cap <= MAX_OUTPUT):
         return _peek_closely(body)
     warm = top.temperature is not None
-    return Peek(model, top.stream is True, cap, include_usage=True, has_temperature=warm, foreign=has_foreign(body))
+    return Peek(
+        model,
+        top.stream is True,
+        cap,
+        include_usage=True,
+        has_temperature=warm,
+        foreign=has_foreign(body),
+        warms=cap == 0,
+    )
 
 
 def _peek_closely(body: bytes) -> Peek:
@@ -64,13 +72,15 @@ def _peek_closely(body: bytes) -> Peek:
     if len(model) > MAX_MODEL_CHARS:  # nobody's name, and it would stand in logs and memories
         raise bad("model", f"String should have at most {MAX_MODEL_CHARS} characters")
     _check_messages(fields.get("messages"))
+    cap = optional_int(_value(fields, "max_tokens"), "max_tokens", 0, MAX_OUTPUT)
     return Peek(
         model,
         optional_bool(_value(fields, "stream"), "stream") or False,
-        optional_int(_value(fields, "max_tokens"), "max_tokens", 0, MAX_OUTPUT),
+        cap,
         include_usage=True,
         has_temperature=_value(fields, "temperature") is not None,
         foreign=has_foreign(body),
+        warms=cap == 0,
     )
 
 

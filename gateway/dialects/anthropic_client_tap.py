@@ -21,6 +21,7 @@ from gateway.types import Failed, Usage
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?([^\r\n]*)")
+_CONTENT = re.compile(rb"(?:^|[\r\n])event: ?(?:content_block|message)_")
 _ERROR_EVENT = re.compile(rb"(?:^|[\r\n])event: ?error")
 # Up to the payload of a delta. What follows on the same line is the payload and, in some streams, padding with spaces.
 _HEAD = re.compile(
@@ -155,6 +156,9 @@ class MessagesTap:
         try:
             read = _decode(data)
         except (ValueError, RecursionError):
+            if _CONTENT.search(frame) and not _is_json(data):  # its client could not read it either
+                self.failed = Failed("bad_reply", "a frame that is no JSON")
+                return b""
             read = _Frame(_type_of(data))
             self.output_bytes += len(frame)  # whatever it is
         if read.type == "error" or _ERROR_EVENT.search(frame):
@@ -207,6 +211,14 @@ class MessagesTap:
         if seen is not None:
             self._seen = seen.over(self._seen)
             self.usage = self._seen.plain()
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return not data.strip()
+    return True
 
 
 def _type_of(data: bytes) -> str:

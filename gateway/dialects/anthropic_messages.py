@@ -27,7 +27,7 @@ from typing import Any
 from gateway.dialects import anthropic_client_passthrough as passthrough
 from gateway.dialects import anthropic_client_request as incoming
 from gateway.dialects import anthropic_reply, anthropic_request
-from gateway.dialects.anthropic_client_lists import model_entry, warmed, warmed_events, write_count, write_models
+from gateway.dialects.anthropic_client_lists import model_entry, write_count, write_models
 from gateway.dialects.anthropic_client_peek import peek
 from gateway.dialects.anthropic_client_reply import write_error, write_reply
 from gateway.dialects.anthropic_client_tap import MessagesTap
@@ -64,7 +64,7 @@ class AnthropicMessages:
         self._repair_history = repair_history
 
     def peek(self, body: bytes) -> Peek:
-        """Also for count_tokens. `max_tokens` is 0 when only a cache is to be warmed: answer with `write_warmed`."""
+        """Also for count_tokens. `max_tokens` is 0 when only a cache is to be warmed (Peek.warms)."""
         return peek(body)
 
     def read_request(self, body: bytes) -> Request:
@@ -85,10 +85,6 @@ class AnthropicMessages:
 
     def write_count(self, tokens: int) -> bytes:
         return write_count(tokens)
-
-    def write_warmed(self, echo: Echo, stream: bool) -> bytes:
-        """The answer to max_tokens 0 where nobody is called: an empty message, or the stream of one. Costs nothing."""
-        return Writer(echo).write(warmed_events()) if stream else write_reply(warmed(), echo)
 
     def model_entry(
         self, id_: str, created: int = 0, context: int | None = None, max_output: int | None = None, name: str = ""

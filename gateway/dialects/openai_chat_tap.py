@@ -3,7 +3,7 @@
 Rule 1: only whole frames go on; the unfinished one at the end waits. So an error frame is never half forwarded, and an error
 of our own never lands in the middle of a line. When a piece ends with a frame, as nearly all do, it goes on as it came.
 Rule 2: nearly all frames of a stream are one shape around a different text. The shape is learnt from the frames that are
-parsed; a frame that begins and ends like it is only compared. Every other frame is parsed.
+parsed; a frame that begins and ends like it is only compared. Every other frame is parsed, and one that is no JSON is a failure.
 Rule 3: `output_bytes` is never below the truth: what is taken off a frame are its own bytes before and behind its text.
 """
 
@@ -107,6 +107,9 @@ class ChatTap:
             self.ended = bool(lines)
             return frame
         chunk = _parsed(b"\n".join(lines))
+        if chunk is None:  # its client could not read it either
+            self.failed = Failed("bad_reply", "a frame that is no JSON")
+            return b""
         if chunk.get("error") or ERROR_EVENT.search(frame):
             self.failed = failed_of(chunk.get("error") or chunk)
             return b""
@@ -140,9 +143,10 @@ def _says(choice: dict[str, Any]) -> bool:
     return isinstance(delta, dict) and any(delta.get(field) for field in _SAID)
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """The chunk, {} for any other value, None for what is no JSON."""
     try:
-        chunk = msgspec.json.decode(data)
+        chunk = msgspec.json.decode(data) if data.strip() else {}
     except (ValueError, RecursionError):
-        return {}
+        return None
     return chunk if isinstance(chunk, dict) else {}

@@ -36,6 +36,8 @@ def peek(body: bytes) -> Peek:
     model = "" if "model" not in fields else model_name(fields["model"])
     if body.count(b'"model"') > 1 or (b"\\" in body and b"\\u" in body):
         refuse_two_readings(body, fields)
+    if not model:  # a default is a chat model, and no two models' vectors can be compared
+        raise missing("model")
     given = fields.get("input")
     if given is None or bytes(given) == b"null":
         raise missing("input")

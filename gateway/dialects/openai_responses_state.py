@@ -16,6 +16,9 @@ from gateway.dialects.openai_checks import missing, wrong_type
 from gateway.dialects.openai_top import boolean, top_level
 from gateway.types import BadRequest
 
+# What would be done or kept at the provider, out of reach of quotas, and open to all tenants that share its account.
+ELSEWHERE = ("background", "conversation")
+
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
@@ -53,6 +56,10 @@ def state_of(body: bytes) -> ResponsesState:
         if bytes(fields.get("conversation", b"null")) != b"null":
             message = "Mutually exclusive parameters: give either 'previous_response_id' or 'conversation', not both."
             raise BadRequest(message, "previous_response_id")
+    for name in ELSEWHERE:
+        if bytes(fields.get(name, b"null")) not in (b"null", b"false"):
+            message = f"'{name}' is not served here: its work would go on, and be kept, where nobody counts it."
+            raise BadRequest(message, name, "unsupported_parameter")
     stored = bytes(fields.get("store", b"null"))
     store = stored == b"null" or boolean(fields["store"], "store")
     return ResponsesState(previous, store, tuple(_references(fields.get("input"))))
@@ -103,8 +110,8 @@ def not_found(previous_response_id: str) -> BadRequest:
 def write_input_items(
     response_id: str, items: list[Raw], *, after: str = "", limit: int = 20, descending: bool = True
 ) -> bytes:
-    """The body of GET /responses/{id}/input_items. Items without an id get one from their place."""
-    listed = [_with_id(item, response_id, at) for at, item in enumerate(items)]
+    """The body of GET /responses/{id}/input_items. Items without an id get one from their place; a text is a list of one part."""
+    listed = [_in_parts(_with_id(item, response_id, at)) for at, item in enumerate(items)]
     ordered = listed[::-1] if descending else listed
     ids = [item_id_of(item) for item in ordered]
     start = ids.index(after) + 1 if after in ids else 0
@@ -131,6 +138,17 @@ def _with_id(item: Raw, response_id: str, at: int) -> Raw:
     fields = msgspec.json.decode(item, type=dict[str, Raw])
     members = {"id": made} if _decode_head(item).type else {"id": made, "type": b'"message"'}
     return Raw(set_members(bytes(item), fields, members))
+
+
+def _in_parts(item: Raw) -> Raw:
+    """A message whose content is a bare text as OpenAI lists it. Source: openai-python, response_input_message_item.py."""
+    fields = msgspec.json.decode(item, type=dict[str, Raw])
+    text = bytes(fields.get("content", b""))
+    if text[:1] != b'"':
+        return item
+    said = bytes(fields.get("role", b"")) == b'"assistant"'
+    part = b'[{"type":"output_text","text":%b,"annotations":[]}]' if said else b'[{"type":"input_text","text":%b}]'
+    return Raw(set_members(bytes(item), fields, {"content": part % text}))
 
 
 def _prefix(item: Raw) -> str:

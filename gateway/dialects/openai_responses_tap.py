@@ -26,6 +26,7 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 _DATA = re.compile(rb"(?:^|[\r\n])data: ?([^\r\n]*)")
 _EVENT = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]*)")
 _TYPE = re.compile(rb'"type":\s?"([^"\\]*)"')
+_MESSAGE = re.compile(rb'"type":\s?"message"')
 _DELTA = re.compile(rb'"delta":\s?"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _NUMBER = re.compile(rb'"sequence_number":\s?(\d{1,15})')
 _TEXT = b"event: response.output_text.delta\n"
@@ -57,7 +58,8 @@ class ResponsesTap:
         """What of `data` is to be forwarded now: after an error or the end, nothing."""
         if self.ended or self.failed is not None:
             return b""
-        if not self._held and data.startswith(_TEXT) and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+        plain = data.startswith(_TEXT) and data.endswith(b"}\n\n") and data.find(b"\n\n") == len(data) - 2
+        if plain and not self._held and b"\r" not in data:
             self._last = data  # the common case: one piece of text, in one piece
             return self._delta(data)
         if self._held or not data.endswith(b"\n\n"):
@@ -100,10 +102,14 @@ class ResponsesTap:
     def _frame(self, frame: bytes) -> bytes:
         named = _EVENT.search(frame) or _TYPE.search(frame)
         kind = named.group(1) if named else b""
+        if kind not in _FAILS and not frame.rstrip().endswith(b"}") and kind.startswith(b"response."):
+            self.failed = Failed("bad_reply", "a frame that is no JSON")  # its client could not read it either
+            return b""
         if kind.endswith(b".delta"):
             return self._delta(frame)
         if kind == b"response.output_item.added":
-            self.content = True
+            # A message opens just before its words; a thought or a call may be all there is for a long while.
+            self.content = self.content or _MESSAGE.search(frame) is None
         elif kind in _ENDS or kind in _FAILS or kind in _OPENS:
             return self._lifecycle(kind, frame)
         return frame

@@ -1,7 +1,7 @@
 """OpenAI: how to reach it, and what its failures mean.
 
-Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses, which has no
-code. Google's words are understood too: its compatible endpoint answers with google.rpc errors. Sources: the error codes page of
+Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses and for a model
+of another kind, which have no code. Google's words are understood too: its compatible endpoint answers with google.rpc errors. Sources: the error codes page of
 the API documentation, openai-python, _exceptions.py; Azure's and Google's error bodies.
 """
 
@@ -40,6 +40,8 @@ PATHS = {
     OPENAI_MODERATIONS.name: "/moderations",
 }
 _ELSEWHERE = re.compile(r"\b(?:use|in|with) (?:the )?/?v1/responses\b", re.IGNORECASE)
+# A 403 with nothing but its words: the model is none of this kind. The credential is fine, and must not rest for a client's mistake.
+_WRONG_MODEL = re.compile(r"\bnot allowed to (?:generate|sample|create)\b.{0,60}\bfrom this model", re.IGNORECASE)
 _REFUSED_CODES = ("unsupported_parameter", "unsupported_value")
 _CLIENTS = (*CLIENTS_OWN, "context_overflow")
 TOOLS = (b'"tools"', b'"functions"')
@@ -168,6 +170,8 @@ def _kind(status: int, error: dict[str, Any]) -> FaultKind:
     named = kind_of(error)
     if named is not None and named in _BY_CODE.get(status, ()):
         return named
+    if status == 403 and _WRONG_MODEL.search(words(error.get("message"))[:2000]):
+        return "model_missing"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500 or status < 400:

@@ -201,6 +201,8 @@ class Express:
             if road.changes_model or (peek.old_cap and road.respells) or peek.foreign:
                 body = road.passthrough.change(body, peek, road.change)
             return flight, body, road.head
+        if peek.warms:
+            return None
         call = self.call_of(exchange, kept, body, peek, number, at, received_at)
         notes = Notes(strict=kept.terms.strict)
         try:

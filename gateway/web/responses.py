@@ -7,6 +7,7 @@ provider can answer it and a fallback changes nothing. Answers are kept by tenan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -36,6 +37,9 @@ class KeptResponse(Struct, array_like=True):
     answer: Raw
 
 
+# Without any of these a body refers to nothing; escapes may spell one.
+_MARKS = (b"previous_response_id", b"item_reference", b'"id"', b"background", b"conversation", b"\\u")
+_NO_PREVIOUS = re.compile(rb'("previous_response_id":\s?)null')  # in a text its quotes are escaped
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(KeptResponse).decode
 _decode_id = msgspec.json.Decoder(dict[str, Any]).decode
@@ -59,7 +63,7 @@ class Memory:
     async def resolved(self, tenant: str, body: bytes) -> tuple[bytes, str]:
         """The body with all that it refers to, and the id it goes on from. Raises BadRequest: unknown, expired and other tenants'
         ids are one and the same."""
-        if b"previous_response_id" not in body and b"item_reference" not in body and b'"id"' not in body:
+        if not any(mark in body for mark in _MARKS):
             return body, ""
         wanted = state.state_of(body)
         if wanted.empty:
@@ -135,8 +139,18 @@ class ResponsesOutlet(HttpOutlet):
     previous = ""
 
     def raw_answer(self, trail: Trail, body: bytes) -> None:
+        body = self._naming(body)
         super().raw_answer(trail, body)
         self.memory.keep(self._call, body)
+
+    def raw(self, data: bytes) -> None:
+        super().raw(self._naming(data))
+
+    def _naming(self, data: bytes) -> bytes:
+        """A provider's own words, with the id that the client goes on from: the provider was sent the conversation instead."""
+        if not self.previous or b'"previous_response_id"' not in data:
+            return data
+        return _NO_PREVIOUS.sub(rb'\1"%b"' % self.previous.encode(), data)
 
     def echo(self, model: str) -> Echo:
         return structs.replace(super().echo(model), previous=self.previous)
@@ -145,7 +159,7 @@ class ResponsesOutlet(HttpOutlet):
         super().end()
         answer = _streamed(self._writer, self._trail)
         if answer:
-            self.memory.keep(self._call, answer)
+            self.memory.keep(self._call, self._naming(answer))
 
     def _error_frame(self, error: GatewayError) -> bytes:
         tap = self._trail.tap

@@ -76,6 +76,8 @@ AT_ROOT: tuple[Route, ...] = (
 MAX_CACHED = 4096
 _TENANT = re.compile(r"/api/v1/([^/]+)/ai(/.*)?")
 _ID = "[^/]+(?:/[^/]+)*"  # a model id may contain slashes (provider/model)
+# What ends in an action of Gemini's is a path of its own, and no model's name.
+_NO_ACTION = "(?!.*:(?:" + "|".join(action for action, _, _ in GEMINI_ACTIONS) + ")$)"
 
 
 class Match(Struct, frozen=True):
@@ -145,7 +147,8 @@ class Surfaces:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    whole = re.escape(path).replace(r"\{id\}", f"(?P<id>{_ID})").replace(r"\{name\}", "(?P<id>[^/]+)")
+    id_ = _NO_ACTION + _ID if path.endswith("{id}") else _ID
+    whole = re.escape(path).replace(r"\{id\}", f"(?P<id>{id_})").replace(r"\{name\}", "(?P<id>[^/]+)")
     return re.compile(whole)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic.types import ErrorResponse, MessageTokensCount, ModelInfo
-from anthropic_oracle import ask, blocks, check_grammar, client, listen
+from anthropic_oracle import ask, blocks, client
 from golden_case import sealed
 
 from gateway import errors
@@ -133,15 +133,6 @@ def test_usage_never_falls_below_nothing() -> None:
     odd = Reply("", "", [], Usage(input=5, output=1, cache_read=9))
 
     assert ask(ANTHROPIC.write_reply(odd, ECHO)).usage.input_tokens == 0
-
-
-def test_a_warmed_cache_is_an_empty_message_that_cost_nothing() -> None:
-    whole, streamed = ask(ANTHROPIC.write_warmed(ECHO, stream=False)), ANTHROPIC.write_warmed(ECHO, stream=True)
-
-    check_grammar(streamed)
-    for message in (whole, listen(streamed)):
-        assert (message.content, message.stop_reason) == ([], "max_tokens")
-        assert (message.usage.input_tokens, message.usage.output_tokens) == (0, 0)
 
 
 # ---------------------------------------------------------------- errors

@@ -105,12 +105,11 @@ def test_admission_learns_the_model_and_that_nothing_is_generated() -> None:
     peek = DIALECT.peek(b'{"input": [1,2], "model": "text-embedding-3-small"}')
 
     assert (peek.model, peek.stream, peek.max_tokens) == ("text-embedding-3-small", False, 0)
-    assert DIALECT.peek(b'{"input":"x"}').model == ""
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{", b'{"model":"m"}', b'{"input":null}', b'{"input":5}', b'{"input":"x","model":1}', b"\xff",
+    [b"", b"[]", b"{", b'{"model":"m"}', b'{"input":"x"}', b'{"input":null}', b'{"input":5}', b'{"input":"x","model":1}', b"\xff",
      b'{"input":"x","model":"a","model":"b"}', b'{"input":"x","model":"a","mod\\u0065l":"b"}'],
 )  # fmt: skip
 def test_admission_refuses_what_it_cannot_understand(body: bytes) -> None:

@@ -171,7 +171,7 @@ def test_an_error_in_pieces_is_never_forwarded_in_part() -> None:
 
 
 def test_comments_and_strange_frames_go_on() -> None:
-    stream = b": ping\n\n" + b"data: not json\n\n" + b"data: [1]\n\n" + b'data: {"choices":[5],"usage":"x"}\n\n'
+    stream = b": ping\n\n" + b"data: [1]\n\n" + b'data: {"choices":[5],"usage":"x"}\n\n'
 
     out, tap = tapped(stream)
 

@@ -127,7 +127,9 @@ def test_a_listing_has_pages_and_every_item_an_id() -> None:
     page = json.loads(state.write_input_items("resp_1", items, limit=2))
     assert ([item["id"] for item in page["data"]], page["has_more"]) == (["item_1_2", "msg_x"], True)
     rest = json.loads(state.write_input_items("resp_1", items, after="msg_x"))
-    assert (rest["data"], rest["has_more"]) == ([{"id": "msg_1_0", "type": "message", **json.loads(USER)}], False)
+    parts = [{"type": "input_text", "text": json.loads(USER)["content"]}]
+    first = {"id": "msg_1_0", "type": "message", **json.loads(USER), "content": parts}
+    assert (rest["data"], rest["has_more"]) == ([first], False)
     upwards = ResponseItemList.model_validate(
         json.loads(state.write_input_items("resp_1", items[1:], descending=False))
     )

@@ -164,4 +164,72 @@ BODIES = [
     Case("expectation unknown", 417, lambda s: s.post(HELLO, "Expect: the-unexpected")),
 ]
 
-CASES = [*ANSWERS, *PATHS, *HEADS, *BODIES]
+BASE = "/api/v1/acme/ai"
+GEMINI_PATH = BASE + "/v1beta/models/gpt-5.4"
+MESSAGES = b'{"model":"gpt-5.4","max_tokens":%d,"stream":%b,"messages":[{"role":"user","content":"Hello"}]}'
+RESPONSES = b'{"model":"gpt-5.4","stream":%b,"input":"Hello"}'
+CONTENTS = b'{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}'
+YES, NO = b"true", b"false"
+REFUSALS = [
+    ("responses", RESPONSES % NO),
+    ("v1/messages", MESSAGES % (50, NO)),
+    ("v1beta/models/x:generateContent", CONTENTS),
+]
+
+
+def _posted(name: str, status: int, path: str, body: bytes, *lines: str) -> Case:
+    return Case(name, status, lambda s: s.post(body, *lines, path=BASE + path))
+
+
+def _got(name: str, status: int, path: str, *lines: str, method: str = "GET") -> Case:
+    return Case(name, status, lambda s: bare(method, BASE + path, f"authorization: Bearer {s.token}", *lines))
+
+
+def _refused(path: str, body: bytes) -> list[Case]:
+    """What every surface refuses in its own words."""
+    return [
+        Case(f"{path} without a credential", 401, lambda s: s.post(body, path=f"{BASE}/{path}", credential=False)),
+        Case(f"{path} of another tenant", 403, lambda s: s.post(body, path=f"/api/v1/other/ai/{path}")),
+        _posted(f"{path} that is no JSON", 400, f"/{path}", b"{"),
+        _got(f"GET of {path}", 405, f"/{path}"),
+        Case(
+            f"{path} too large", 413, lambda s: s.head(f"Content-Length: {MAX_BODY_BYTES + 1}", path=f"{BASE}/{path}")
+        ),
+        Case(
+            f"{path} as text",
+            415,
+            lambda s: s.post(body, path=f"{BASE}/{path}").replace(b"application/json", b"text/plain"),
+        ),
+    ]
+
+
+SURFACES = [
+    _posted("a message", 200, "/v1/messages", MESSAGES % (50, NO)),
+    _posted("a message streamed", 200, "/v1/messages?beta=true", MESSAGES % (50, YES)),
+    _posted("a cache to be filled", 200, "/v1/messages", MESSAGES % (0, NO)),
+    _posted("a cache to be filled by a stream", 200, "/v1/messages", MESSAGES % (0, YES)),
+    _posted("tokens of a message", 200, "/v1/messages/count_tokens", MESSAGES % (50, NO)),
+    _posted("a response", 200, "/responses", RESPONSES % NO),
+    _posted("a response streamed", 200, "/responses", RESPONSES % YES),
+    _posted("tokens of a response", 200, "/responses/input_tokens", RESPONSES % NO),
+    _posted("a response to nothing", 400, "/responses", b'{"model":"gpt-5.4","input":"x","previous_response_id":"resp_no"}'),
+    _got("a response that is not there", 404, "/responses/resp_no"),
+    _got("items that are not there", 404, "/responses/resp_no/input_items"),
+    _got("a response deleted that is not there", 404, "/responses/resp_no", method="DELETE"),
+    _posted("contents", 200, "/v1beta/models/gpt-5.4:generateContent", CONTENTS),
+    _posted("contents streamed", 200, "/v1beta/models/gpt-5.4:streamGenerateContent?alt=sse", CONTENTS),
+    _posted("contents in an array", 200, "/v1beta/models/gpt-5.4:streamGenerateContent", CONTENTS),
+    _posted("tokens of contents", 200, "/v1beta/models/gpt-5.4:countTokens", CONTENTS),
+    Case("contents with a key", 200, lambda s: s.post(CONTENTS, path=f"{GEMINI_PATH}:generateContent?key={s.token}", credential=False)),
+    _posted("a completion", 200, "/completions", b'{"model":"gpt-5.4","prompt":"Hello"}'),
+    _posted("a completion streamed", 200, "/completions", b'{"model":"gpt-5.4","prompt":"Hello","stream":true}'),
+    _posted("a vector", 200, "/embeddings", b'{"model":"text-embedding-3-small","input":"Hello","dimensions":8}'),
+    _posted("a moderation", 200, "/moderations", b'{"input":"Hello"}'),
+    _got("models for OpenAI's", 200, "/models"),
+    _got("models for Anthropic's", 200, "/v1/models", "anthropic-version: 2023-06-01"),
+    _got("models for Google's", 200, "/v1beta/models"),
+    _got("a model that is not listed, for Google's", 404, "/v1beta/models/none-such"),
+    *(case for path, body in REFUSALS for case in _refused(path, body)),
+]  # fmt: skip
+
+CASES = [*ANSWERS, *PATHS, *HEADS, *BODIES, *SURFACES]
