@@ -115,7 +115,7 @@ class TenantLimits:
     and whoever keeps it has the new limits.
     """
 
-    __slots__ = ("_free", "_requests", "_tokens", "concurrency", "running")
+    __slots__ = ("_requests", "_tokens", "concurrency", "free", "running")
 
     def __init__(
         self,
@@ -132,18 +132,18 @@ class TenantLimits:
         """Take other limits, from the next call on."""
         self._requests = _resized(self._requests, requests_per_minute)
         self._tokens = _resized(self._tokens, tokens_per_minute)
-        self._free = not (self._requests or self._tokens)
+        self.free = not (self._requests or self._tokens)
         self.concurrency = concurrency
 
     def buckets(self) -> list[tuple[str, Gcra]]:
         """The limits that have a rate, by what they count."""
-        return [] if self._free else [(u, b) for u, b in (("requests", self._requests), ("tokens", self._tokens)) if b]
+        return [] if self.free else [(u, b) for u, b in (("requests", self._requests), ("tokens", self._tokens)) if b]
 
     def admit(self, now: float, tokens: int) -> Refusal | None:
         """Let a call in that may use up to `tokens`, or say why not. A refused call is charged nothing."""
         if self.concurrency is not None and self.running >= self.concurrency:
             return Refusal("concurrency", self.concurrency, CONCURRENCY_RETRY_S)
-        if not self._free and (refusal := self._admit_rates(now, tokens)):
+        if not self.free and (refusal := self._admit_rates(now, tokens)):
             return refusal
         self.running += 1
         return None
@@ -166,13 +166,13 @@ class TenantLimits:
 
     def lines(self, now: float) -> bytes:
         """`headers` as they stand on the wire."""
-        if self._free:
+        if self.free:
             return b""
         return "".join([f"{name}: {value}\r\n" for name, value in self.headers(now)]).encode()
 
     def headers(self, now: float) -> list[Header]:
         """The x-ratelimit-* headers of the limits that exist, in OpenAI's format: whole numbers, and durations like 1m30s."""
-        if self._free:
+        if self.free:
             return []
         found: list[Header] = []
         for unit, bucket in (("requests", self._requests), ("tokens", self._tokens)):

@@ -162,7 +162,7 @@ class Keeper:
             self._settled_twice()
             return
         self._wallet.release(hold, scopes, used)
-        if self._pump.waiting:
+        if self._pump.queue.waiters:
             self._pump.wake()
 
     def settle(
@@ -180,7 +180,7 @@ class Keeper:
         else:
             self.counts["overdrafts"] += any(amount > hold.tokens for amount in used.values())
             self._wallet.settle_each(hold, used)
-        if self._pump.waiting:
+        if self._pump.queue.waiters:
             self._pump.wake()
 
     def charge(self, scopes: Sequence[str], used: int, *, estimated: bool = False) -> None:

@@ -97,7 +97,7 @@ class Pump:
         self._holder = holder
         self._clock = clock
         self._report = report
-        self._queue = Queue(wallet, store_wait_s, clock)
+        self.queue = Queue(wallet, store_wait_s, clock)
         self._beating = store if isinstance(store, Beating) else None
         self._pulse = 0
         self.board = Board()
@@ -139,7 +139,7 @@ class Pump:
     async def close(self) -> bool:
         """Flush, give everything back and leave. False when the store did not take it in time: the next start will charge it."""
         self._closing = True
-        self._queue.refuse_all()
+        self.queue.refuse_all()
         self.wake()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=CLOSE_S)
@@ -155,10 +155,10 @@ class Pump:
         """A hold on all scopes as soon as there is room, or the reason and the purse that has none."""
         if self._closing:
             return "unavailable", self._wallet.current(scopes, self._clock())[0]
-        if not self._queue:
-            self._queue.attention.begin(self._now_s(), time.thread_time())
-        waiter = Waiter(scopes, tokens, hold, self._queue.attention.s, wait_s)
-        self._queue.add(waiter)
+        if not self.queue:
+            self.queue.attention.begin(self._now_s(), time.thread_time())
+        waiter = Waiter(scopes, tokens, hold, self.queue.attention.s, wait_s)
+        self.queue.add(waiter)
         self.wake()
         try:
             return await waiter.answer
@@ -192,11 +192,6 @@ class Pump:
         """Whether the store took the last command."""
         return not self._failures
 
-    @property
-    def waiting(self) -> bool:
-        """Whether requests wait for room."""
-        return bool(self._queue)
-
     def _abandon(self, waiter: Waiter) -> None:
         # The answer may have come in the same moment as the cancellation: nobody else will give it back.
         if waiter.answer.cancelled() or not waiter.answer.done():
@@ -224,14 +219,14 @@ class Pump:
         if self._call is not None and self._call.done():
             call, self._call = self._call, None
             self._finish(call, now_s)
-        if self._queue:
-            self._queue.attention.turn(now_s, time.thread_time())
+        if self.queue:
+            self.queue.attention.turn(now_s, time.thread_time())
             self._feel()
-            self._queue.serve(now_s, self._holders > 1)
+            self.queue.serve(now_s, self._holders > 1)
         if self._call is None and now_s >= self._retry_s and not self._left:
             self._pending = self._pending or self._next(now_s)
             if self._pending is not None:
-                self._queue.owed()
+                self.queue.owed()
                 self._call = asyncio.create_task(self.store.run(self._pending, self._clock()))
                 self._call.add_done_callback(lambda _: self.wake())
 
@@ -240,12 +235,12 @@ class Pump:
         if self._beating is not None and self._beating.pulse != self._pulse:
             self._pulse = self._beating.pulse
             if self._call is not None and not self._failures:
-                self._queue.paid()
-                self._queue.owed()
+                self.queue.paid()
+                self.queue.owed()
 
     async def _pause(self) -> None:
-        pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self._queue.patience_s)
-        if self._queue.asks and self._call is None:
+        pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self.queue.patience_s)
+        if self.queue.asks and self._call is None:
             pause_s = min(pause_s, self._ask_s - self._now_s())
         if self._call is None and self._failures:
             pause_s = min(pause_s, self._retry_s - self._now_s())
@@ -267,7 +262,7 @@ class Pump:
             self._failed(e, now_s)
             return
         command, self._pending = self._pending, None
-        self._queue.paid()
+        self.queue.paid()
         if self._failures:
             self._failures = 0
             self._due["beat"] = now_s  # others wait to hear that we live, and may have to repeat what the store lost
@@ -291,7 +286,7 @@ class Pump:
 
     def _failed(self, e: Exception, now_s: float) -> None:
         self.errors += 1
-        self._queue.owed()
+        self.queue.owed()
         self._retry_s = now_s + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
         self._failures += 1
         if self._failures == 1:
@@ -319,7 +314,7 @@ class Pump:
     def _sync_due(self, now_s: float) -> bool:
         if self._elapsed("sweep", SWEEP_S, now_s):
             self._wallet.sweep()
-        if self._resets or (self._queue.asks and now_s >= self._ask_s):
+        if self._resets or (self.queue.asks and now_s >= self._ask_s):
             return True
         wallet = self._wallet
         idle = not (wallet.unsettled or self._refused or wallet.outdated or wallet.returns or self.board.restless)
@@ -333,8 +328,8 @@ class Pump:
 
     def _gather(self, now_s: float) -> Sync:
         """Everything that there is to say, in one transaction."""
-        ops: list[Op] = self._wallet.collect(self._queue.wanted(), now_s)
-        self._queue.asked(now_s)
+        ops: list[Op] = self._wallet.collect(self.queue.wanted(), now_s)
+        self.queue.asked(now_s)
         ops += [Refuse(key) for key in sorted(self._refused)]
         self._refused = set()
         ops += self.board.collect() + self.meters.collect(self._holders > 1, now_s)
@@ -358,7 +353,7 @@ class Pump:
         self._wallet.confirm(synced, now_s)
         self._hear(synced.circuits, now_s)
         self.meters.confirm(synced.buckets, now_s)
-        self._queue.told()
+        self.queue.told()
         self._alarmed |= {(row.key, row.epoch) for row in synced.alerts if row.threshold >= 100}
         resetting, self._resetting = self._resetting, []
         for future in resetting:

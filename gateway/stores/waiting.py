@@ -80,28 +80,28 @@ class Waiter:
 
 
 class Queue:
-    """The waiting requests, first come first served; a small one may pass a big one that does not fit."""
+    """The waiting requests (`waiters`), first come first served; a small one may pass a big one that does not fit."""
 
     def __init__(self, wallet: Wallet, store_wait_s: float, clock: Callable[[], float]) -> None:
         self.attention = Attention()
         self._wallet = wallet
         self._store_wait_s = store_wait_s
         self._clock = clock
-        self._waiters: list[Waiter] = []
+        self.waiters: list[Waiter] = []
         self._owed_s = float("inf")  # since when the store owes an answer, attentive seconds
 
     def __bool__(self) -> bool:
-        return bool(self._waiters)
+        return bool(self.waiters)
 
     def add(self, waiter: Waiter) -> None:
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)
 
     @property
     def patience_s(self) -> float:
         """The least attentive seconds until a waiter's patience, or that with the store, ends; at most a turn's worth."""
         now_s = self.attention.s
-        ends = (w.until_s if w.answered and not (w.asking or w.last) else self._store_until_s(w) for w in self._waiters)
-        return min(TURN_S, min(ends, default=float("inf")) - now_s) if self._waiters else float("inf")
+        ends = (w.until_s if w.answered and not (w.asking or w.last) else self._store_until_s(w) for w in self.waiters)
+        return min(TURN_S, min(ends, default=float("inf")) - now_s) if self.waiters else float("inf")
 
     def owed(self) -> None:
         """A command goes to the store, or went and was not taken."""
@@ -113,19 +113,19 @@ class Queue:
 
     def serve(self, now_s: float, shared: bool) -> None:
         """Grant and refuse what can be. `shared`: other processes hold leases, so asking again may help."""
-        self._waiters = [w for w in self._waiters if not self._serve(w, now_s, shared)]
+        self.waiters = [w for w in self.waiters if not self._serve(w, now_s, shared)]
 
     def refuse_all(self) -> None:
         """The keeper closes."""
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if not waiter.answer.done():
                 waiter.answer.set_result(("unavailable", self._purses(waiter)[0]))
-        self._waiters = []
+        self.waiters = []
 
     def wanted(self) -> dict[Purse, Wanted]:
         """Tokens for which requests wait that have to ask, by purse; `asked` and `told` follow."""
         wanted: dict[Purse, Wanted] = {}
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if waiter.ask and not waiter.answer.done():
                 for purse in self._purses(waiter):
                     before = wanted.get(purse)
@@ -136,17 +136,17 @@ class Queue:
     @property
     def asks(self) -> bool:
         """Whether a request waits that has to ask."""
-        return any(waiter.ask for waiter in self._waiters)
+        return any(waiter.ask for waiter in self.waiters)
 
     def asked(self, now_s: float) -> None:
         """What was wanted is on its way."""
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if waiter.ask:
                 waiter.ask, waiter.asking, waiter.asked_s = False, True, now_s
 
     def told(self) -> None:
         """The answer is in the wallet."""
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if waiter.asking:
                 waiter.asking, waiter.last, waiter.answered = False, False, True
 

@@ -260,7 +260,7 @@ class Express:
         try:
             id_ = terms.given_id.encode() or self._ids.request_id(flight.number)
             headers = self._headers.plain(road.block, id_, flight.began - flight.received_at, upstream_s)
-            exchange.answer(200, headers + terms.limits.lines(now), answer)
+            exchange.answer(200, headers if terms.limits.free else headers + terms.limits.lines(now), answer)
             terms.limits.done(flight.want, total)
             duration_s = self._pipeline.clock() - flight.received_at
             self._recorder.plain(road.line, id_, flight.at, duration_s, upstream_s, usage)
