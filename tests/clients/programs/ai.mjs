@@ -18,16 +18,18 @@ const providers = {
   gemini: () => createGoogleGenerativeAI({ baseURL: `${kit.BASE}/v1beta`, apiKey }),
 };
 const at = providers[process.argv[2]]();
+// Its own retries ignore x-should-retry and take six seconds.
+const once = { maxRetries: 0 };
 const Person = z.object({ name: z.string(), tags: z.array(z.string()) });
 
 await kit.serve({
   async text(model) {
-    return { text: (await generateText({ model: at(model), prompt: kit.HELLO })).text };
+    return { text: (await generateText({ ...once, model: at(model), prompt: kit.HELLO })).text };
   },
   async stream(model) {
     let failed = null;
     const onError = ({ error }) => (failed = error);
-    const told = await kit.streamed(streamText({ model: at(model), prompt: kit.HELLO, onError }).textStream);
+    const told = await kit.streamed(streamText({ ...once, model: at(model), prompt: kit.HELLO, onError }).textStream);
     if (failed) throw failed;
     return told;
   },
@@ -39,11 +41,11 @@ await kit.serve({
         return [name, tool({ description: name, inputSchema: z.object({ city: z.string() }), execute })];
       }),
     );
-    const answer = await generateText({ model: at(model), prompt: kit.QUESTION, tools, stopWhen: isStepCount(3) });
+    const answer = await generateText({ ...once, model: at(model), prompt: kit.QUESTION, tools, stopWhen: isStepCount(3) });
     return { calls, text: answer.text };
   },
   async structured(model) {
-    const answer = await generateText({ model: at(model), prompt: kit.ABOUT, output: Output.object({ schema: Person }) });
+    const answer = await generateText({ ...once, model: at(model), prompt: kit.ABOUT, output: Output.object({ schema: Person }) });
     return { parsed: answer.output };
   },
   async image(model) {
@@ -51,6 +53,6 @@ await kit.serve({
       { type: "text", text: kit.LOOK },
       { type: "image", image: Buffer.from(kit.PICTURE, "base64"), mediaType: "image/png" },
     ];
-    return { text: (await generateText({ model: at(model), messages: [{ role: "user", content }] })).text };
+    return { text: (await generateText({ ...once, model: at(model), messages: [{ role: "user", content }] })).text };
   },
 });

@@ -12,10 +12,10 @@ function chat(model) {
     const pieces = [];
     const listen = (event, told) => {
       if (told?.requestId !== requestId) return;
-      if (event === "chat.chunk") pieces.push(told.content ?? told.delta ?? "");
+      if (event === "chat.chunk") pieces.push(told.chunk.delta);
       if (event === "chat.complete" || event === "chat.error") socket.offAny(listen);
       if (event === "chat.complete") resolve({ text: pieces.join(""), pieces: pieces.length });
-      if (event === "chat.error") reject(Object.assign(new Error(JSON.stringify(told)), { status: told.error?.status }));
+      if (event === "chat.error") reject(Object.assign(new Error(JSON.stringify(told)), { name: told.error.code }));
     };
     socket.onAny(listen);
     socket.emit("chat.stream.start", { requestId, model, messages: [{ role: "user", content: kit.HELLO }] });
