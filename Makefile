@@ -1,5 +1,6 @@
 # make run     a running gateway with simulated providers, two minutes after cloning
 # make test    every test, with all that they need
+# make clients  every client there is, against all providers; writes docs/compatibility.md
 # make bench   what the gateway costs, against nginx and a bare aiohttp proxy (BENCH=--quick, PEERS=1: bench/README.md)
 # make prove-quotas   that limits are never passed and nothing is forgotten, with processes killed on the way (ROUNDS=, SECONDS=, STORE=)
 # make check   formatting, lint, types and the fast tests
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP_RUN := $(VENV)/.run-installed
 STAMP_TEST := $(VENV)/.test-installed
 
-.PHONY: run test check bench prove-quotas lock generate clean
+.PHONY: run test check clients bench prove-quotas lock generate clean
 
 run: $(STAMP_RUN)
 	$(BIN)/gateway demo
@@ -26,6 +27,10 @@ check: $(STAMP_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -p no:cacheprovider tests/core tests/dialects tests/config tests/test_house.py tests/test_docs.py tests/test_packaging.py
+
+clients: $(STAMP_TEST)
+	scripts/test-system-packages
+	$(BIN)/python tests/clients/rig_run.py
 
 bench: $(STAMP_RUN)
 	bench/system-packages
@@ -53,6 +58,10 @@ lock: $(STAMP_TEST)
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --output-file requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build --extra test --output-file requirements-test.txt pyproject.toml
+	for name in frameworks openai1 openai2 node; do \
+	  (cd tests/clients && ../../$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements-$$name.txt requirements-$$name.in) || exit 1; done
+	for name in npm agents; do \
+	  (cd tests/clients/$$name && npm update --package-lock-only --omit-lockfile-registry-resolved --silent --no-audit --no-fund) || exit 1; done
 
 # The files that are made of the code: the schema and the reference of the configuration.
 generate: $(STAMP_TEST)

@@ -2,7 +2,7 @@
 
 Rule 1: what Anthropic's own clients send back on the next turn must be legal there: no empty text, `input` is an object,
 `signature` is always given. Rule 2: what another vendor wants back travels sealed (`echo.seal`) where clients keep such things
-for Anthropic: in a thought's `signature`, else as `redacted_thinking`, before the call it belongs to and behind a text.
+for Anthropic: in a thought's `signature`, else as `redacted_thinking`, before the call it belongs to and behind a text, never last.
 Sources: anthropic types message.py, usage.py, stop_reason.py, refusal_stop_details.py, error_type.py.
 """
 
@@ -173,7 +173,16 @@ def _content(choice: Choice, message: str, echo: Echo) -> list[Block]:
                 content += thought_blocks(part, echo)
             case VendorBlock(opaque=opaque):
                 content += [block] if (block := native(opaque)) else kept(opaque, echo)
+    if _trails(content, choice, echo):
+        content.pop()
     return content
+
+
+def _trails(content: list[Block], choice: Choice, echo: Echo) -> bool:
+    """Whether the last block is nothing but what is kept behind a text: Claude Code takes the last block for the answer."""
+    if [block["type"] for block in content[-2:]] != ["text", "redacted_thinking"]:
+        return False
+    return content[-1:] == kept(getattr(choice.parts[-1], "opaque", None), echo)
 
 
 def _say(text: str, content: list[Block]) -> None:

@@ -89,6 +89,7 @@ class Writer:
     """See types.StreamWriter."""
 
     __slots__ = (
+        "_behind",
         "_call",
         "_calls",
         "_echo",
@@ -119,6 +120,7 @@ class Writer:
         self._calls: dict[int, _Call] = {}
         self._waiting: list[_Call] = []
         self._held: list[Event] = []  # what was said while a call was not whole
+        self._behind: list[Block] = []  # what is kept behind a text, until there is another block
         self._thought = False  # words of a thought are out whose end is not
         self._refusal = ""
         self._finish = Finished("stop")
@@ -172,6 +174,9 @@ class Writer:
     def _open(self, block: Block) -> bytes:
         """Open a block; the one before is closed."""
         out = self._close()
+        if self._behind:
+            behind, self._behind = self._behind, []
+            out += self._alone(behind)
         self._index += 1
         self._kind = block["type"]
         delta = _DELTAS.get(self._kind, b"")
@@ -266,6 +271,10 @@ class Writer:
 
     def _keep(self, opaque: Opaque | None) -> bytes:
         blocks = kept(opaque, self._echo)
+        if blocks and self._kind == "text":
+            # Never last: Claude Code takes what the last block says for the answer.
+            self._behind = blocks
+            return self._close()
         return self._settle() + self._alone(blocks) if blocks else b""
 
     def _end_thought(self, signature: str) -> bytes:

@@ -222,6 +222,8 @@ def _single(kind: str, value: Any, path: str) -> Any:
 
 def _enum(kind: str, value: Any, path: str) -> str:
     names = kind.split("|")
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+        return names[value]  # protobuf's JSON takes numbers too, and Google's retired SDK sends them
     found = next((name for name in names if isinstance(value, str) and name.lower() == value.lower()), None)
     if found is None:
         raise _invalid(path, PACKAGE + path.rpartition(".")[2].title().replace("_", ""), value)

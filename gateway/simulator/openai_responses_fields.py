@@ -25,6 +25,7 @@ FIELDS: dict[str, Field] = {
     "access_programs": OBJECT,
     "background": FLAG,
     "background_options": OBJECT,
+    "client_metadata": OBJECT,  # undocumented; Codex sends it and is answered
     "context_management": ARRAY,
     "conversation": CHOICE,
     "image": OBJECT,

@@ -24,7 +24,7 @@ from gateway.stores.redis_place import Place, connect, place_of
 
 TTL_S = 24 * 3600.0
 MAX_BYTES = 8 * 1024 * 1024  # of one answer with all that came before it
-MAX_OF_TENANT = 5_000
+MAX_OF_TENANT = 20_000  # answers, and for each of their items whose it is
 MAX_IN_MEMORY_BYTES = 64 * 1024 * 1024
 BUSY_TIMEOUT_S = 2.0
 SWEEP_EVERY = 500  # writes

@@ -1,6 +1,6 @@
 """The Responses API's memory: answers that a client may go on from, look at again, and delete.
 
-POST /responses with `previous_response_id` becomes a request that holds the whole conversation before it goes any further, so any
+POST /responses with `previous_response_id` or item references becomes a request that holds the whole conversation before it goes any further, so any
 provider can answer it and a fallback changes nothing. Answers are kept by tenant and id (stores.responses), unless the client says
 `store: false`. What is kept is the input as it came and the answer as it went, byte for byte.
 """
@@ -41,6 +41,7 @@ class KeptResponse(Struct, array_like=True):
 _MARKS = (b"previous_response_id", b"item_reference", b'"id"', b"background", b"conversation", b"\\u")
 _NO_PREVIOUS = re.compile(rb'("previous_response_id":\s?)null')  # in a text its quotes are escaped
 _encode = msgspec.json.Encoder().encode
+_decode_owner = msgspec.json.Decoder(str).decode
 _decode = msgspec.json.Decoder(KeptResponse).decode
 _decode_id = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -77,6 +78,9 @@ class Memory:
         if len(items) > MAX_ITEMS:
             raise BadRequest(f"The conversation has more than {MAX_ITEMS} items.", "previous_response_id")
         known = {state.item_id_of(item): item for item in items} if wanted.references else {}
+        for reference in wanted.references:
+            if reference not in known and not await self._look_up(tenant, reference, known):
+                break  # what is missing is refused below
         return state.with_history(body, items, known), wanted.previous_response_id
 
     def keep(self, call: Call, answer: bytes) -> None:
@@ -87,7 +91,11 @@ class Memory:
             id_ = _decode_id(answer).get("id")
             if isinstance(id_, str) and id_:
                 kept = KeptResponse(state.input_items(call.body), Raw(answer))
-                self._kept.put(call.terms.tenant, id_, _encode(kept), self._wall())
+                now = self._wall()
+                self._kept.put(call.terms.tenant, id_, _encode(kept), now)
+                # The AI SDK names items of earlier answers without naming the answers.
+                for item_id in filter(None, map(state.item_id_of, state.output_items(answer))):
+                    self._kept.put(call.terms.tenant, item_id, _encode(id_), now)
         except (BadRequest, ValueError, RecursionError):
             return  # an answer that cannot be read again cannot be gone on from
 
@@ -97,6 +105,17 @@ class Memory:
             return None if found is None else _decode(found)
         except ValueError:
             return None  # another version's
+
+    async def _look_up(self, tenant: str, item_id: str, known: dict[str, Raw]) -> bool:
+        """Adds the item, with all others of its answer, to `known`. Whether it is there."""
+        owner = await self._kept.get(tenant, item_id, self._wall())
+        try:
+            answer = None if owner is None else await self._find(tenant, _decode_owner(owner))
+        except ValueError:
+            return False  # the id of an answer, not of an item
+        if answer is not None:
+            known |= {state.item_id_of(item): item for item in state.output_items(bytes(answer.answer))}
+        return item_id in known
 
     async def _wanted(self, context: Context) -> KeptResponse:
         found = await self._find(context.tenant, context.match.id)

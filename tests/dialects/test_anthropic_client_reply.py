@@ -83,6 +83,11 @@ def test_signatures_are_always_there_and_sealed_where_they_are_anothers() -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("parts", [[Text("a", opaque=GOOGLES)], [Text("a"), Reasoning("", GOOGLES)]])
+def test_the_last_block_is_what_was_said_and_not_what_is_kept_behind_it(parts: list[Any]) -> None:
+    assert blocks(ask(written(*parts))) == [{"type": "text", "text": "a"}]
+
+
 def test_hidden_thoughts_are_kept_without_their_words() -> None:
     hidden = Echo("0" * 24, "m", 0, expose_reasoning=False, seal=sealed)
 

@@ -227,11 +227,22 @@ def test_what_another_vendor_wants_back_is_sealed_where_clients_keep_it() -> Non
 def test_a_signature_that_comes_late_does_not_repeat_the_thought() -> None:
     late = ReasoningDone(Reasoning("Hm.", GOOGLES))
 
-    assert said(ReasoningDelta("Hm."), TextDelta("a"), late) == [thought("Hm."), text("a"), redacted(sealed([GOOGLES]))]
+    assert said(ReasoningDelta("Hm."), TextDelta("a"), late, TextDelta("b")) == [
+        thought("Hm."), text("a"), redacted(sealed([GOOGLES])), text("b"),
+    ]  # fmt: skip
     assert said(ReasoningDone(Reasoning("Hm.", GOOGLES)), TextDelta("a")) == [
         thought("Hm.", sealed([GOOGLES])),
         text("a"),
     ]
+
+
+def test_the_last_block_is_what_was_said_and_not_what_is_kept_behind_it() -> None:
+    late = ReasoningDone(Reasoning("", GOOGLES))
+
+    assert said(TextDelta("a"), late, Finished("stop")) == [text("a")]
+    assert said(TextDelta("a"), late, ToolStart(0, "t0", "f"), ToolDelta(0, "{}"), Finished("tool_calls")) == [
+        text("a"), redacted(sealed([GOOGLES])), call("t0"),
+    ]  # fmt: skip
 
 
 def test_where_thoughts_are_not_shown_only_what_must_come_back_is_kept() -> None:

@@ -126,6 +126,7 @@ async def test_gemini_refuses(post: Post, model: str, change: dict[str, Any], me
         (NEWEST, config(temperature=0.1, thinkingConfig={"thinkingLevel": "low"})),
         (NEWEST, {**declared(parametersJsonSchema=WEATHER), **config(responseMimeType="application/json")}),
         (OLD, {**declared(), "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}}}),
+        (OLD, declared(parameters={"type": 6, "properties": {"city": {"type": 1}}})),
     ],
 )
 async def test_gemini_accepts(post: Post, model: str, change: dict[str, Any]) -> None:

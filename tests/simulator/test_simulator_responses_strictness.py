@@ -129,6 +129,7 @@ async def test_openai_refuses(post: Post, change: dict[str, Any], message: str, 
         {"tools": [FUNCTION], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [FUNCTION]}},
         {"text": {"format": {"type": "json_object"}}, "instructions": "Answer in JSON"},
         {"include": ["reasoning.encrypted_content", "message.output_text.logprobs"], "top_logprobs": 2},
+        {"client_metadata": {"session_id": "s-1"}},
         {"reasoning": None, "text": None, "tools": None, "metadata": None, "tool_choice": None, "stream": None},
     ],
 )
