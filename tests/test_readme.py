@@ -197,7 +197,7 @@ def test_every_warning_code_is_explained_and_no_other() -> None:
         code for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for code in re.findall(r"`(\w+)`", row)
     }
 
-    assert explained == codes()
+    assert explained == codes() | {"parameter_refused"}  # which the pipeline gives by the fault's kind
 
 
 LOST = re.compile(r"\b(?:losses|lost|left_out)\b.*\(.*, \"(\w+)\"\)")
