@@ -21,7 +21,7 @@ from gateway.core.charge import reservation, sound
 from gateway.core.tokens import input_bound
 from gateway.core.wallet import Hold
 from gateway.errors import Fault
-from gateway.outgoing import write
+from gateway.outgoing import picked, write
 from gateway.pipeline import Begun, Pipeline
 from gateway.types import BadReply, BadRequest, Notes, Peek, Reply, Unsupported, Usage
 from gateway.upstream.request import UpstreamRequest, header_lines
@@ -165,8 +165,8 @@ class Express:
         road = kept.roads.get(peek.model) or self._look_up(kept, peek)
         if road is None or peek.stream or peek.session or peek.preferred:
             return False
-        if road.choice.looks and road.choice.looks_at(peek.around or body):
-            return False
+        if road.passthrough is not None and road.choice.looks and road.choice.looks_at(peek.around or body):
+            return False  # it may have to be translated after all
         ticket = road.breaker.closed_ticket
         if ticket is None or road.credential.until > received_at or self._in_flight.value >= self._max_in_flight:
             return False
@@ -206,6 +206,8 @@ class Express:
         call = self.call_of(exchange, kept, body, peek, number, at, received_at)
         notes = Notes(strict=kept.terms.strict)
         try:
+            if picked(call[0], road.choice, self._replay) is not road.choice:
+                return None  # the road's head is that of another endpoint
             written = write(call[0], road.choice, kept.routes.translation, self._replay, notes)
         except (BadRequest, Unsupported):
             return None
