@@ -98,11 +98,7 @@ OTHERS = (
 CLIENTS = (*SDKS, *OTHERS)
 
 # (client id, feature, provider) -> why it fails, where neither we nor the one who runs the client can do anything about it.
-KNOWN = {
-    ("sdk-google-generativeai-gemini", "tools", "gemini"): (
-        "This retired SDK drops `thoughtSignature`, without which Gemini 3 takes no call back; Gemini 2.5 does."
-    ),
-}
+KNOWN: dict[tuple[str, str, str], str] = {}
 
 
 def version(client: Client) -> str:
