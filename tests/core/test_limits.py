@@ -101,7 +101,7 @@ def test_everyone_who_waits_as_told_is_served(per_minute, story):
         now += delay
         wait = bucket.take(now, cost)
         if wait:
-            assert wait <= 60
+            assert wait <= 60 + 1e-9  # floats
             now += wait
             assert bucket.take(now, cost) == 0.0
         assert 0 <= bucket.remaining(now) <= per_minute
