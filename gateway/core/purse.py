@@ -14,6 +14,8 @@ ENDLESS = 1 << 62  # the `free` of a purse without a limit
 FIRST_BLOCK = 20_000  # tokens leased beyond need at most, at first ...
 LAST_BLOCK = 1_000_000  # ... and where leases are asked for again and again
 BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
+AHEAD_S = 1.0  # so much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits
+MODEST_S = 2.0  # after others asked for our lease, none is asked for ahead of need
 
 
 class Wanted(NamedTuple):
@@ -36,12 +38,16 @@ class Purse:
         "flushing_marks",
         "free",
         "giving",
+        "idle",
         "key",
         "leased",
         "limit",
         "low",
         "opening",
+        "pace",
+        "paced_s",
         "recalled",
+        "recalled_s",
         "reserved",
         "seen_s",
         "settled",
@@ -71,7 +77,10 @@ class Purse:
         self.giving = 0  # on its way back
         self.opening: tuple[int | None, ...] = ()  # the limit on its way to the ledger
         self.recalled = False
-        self.free = self.low = ENDLESS if limit is None else 0
+        self.free = ENDLESS if limit is None else 0
+        self.low = self.idle = self.free  # the least that was free since the last flush, and between the sweep and that flush
+        self.pace = 0.0  # tokens used a second, as of the last flush
+        self.paced_s = self.recalled_s = float("-inf")
         self.block = 0
         self.asked_s = float("-inf")
         self.seen_s = float("-inf")  # when the ledger last answered
@@ -150,11 +159,13 @@ class Purse:
 
     # ------------------------------------------------------------ to and from the ledger
 
-    def sweep(self) -> None:
-        """Set aside what was free all the time since the last sweep."""
+    def sweep(self, now_s: float) -> None:
+        """Set aside what was free all the time since the last sweep and is more than traffic is about to need."""
+        if now_s - self.paced_s > AHEAD_S:
+            self.pace = 0.0
         if self.limit is not None:
-            self._set_aside(min(self.low, self.free))
-            self.low = self.free
+            self._set_aside(min(self.idle, self.low, self.free) - int(self.pace * AHEAD_S))
+            self.low = self.idle = self.free
 
     def recall(self) -> None:
         """Set aside all that is free."""
@@ -182,16 +193,24 @@ class Purse:
         self.giving = max(0, min(wish, held - self.used))
         covered = max(0, min(self.used, held - self.giving))
         if self.used:
-            ops.append(self._flush(covered))
+            ops.append(self._flush(covered, now_s))
         if self.giving or (self.recalled and self.leased):
             ops.append(Give(self.key, self.giving))
+        if self.recalled:
+            self.recalled_s = now_s
         self.surplus, self.recalled = 0, False
-        if self.limit is not None and (wanted.tokens or self.free < 0) and not leave:
-            lacking = self.reserved - (self.leased - covered - self.giving)  # below 0: so much is free
-            ops += self._ask(lacking + wanted.tokens, lacking + wanted.least if wanted.tokens else 0, now_s)
+        if self.limit is not None and not leave:
+            if wanted.tokens or self.free < 0:
+                lacking = self.reserved - (self.leased - covered - self.giving)  # below 0: so much is free
+                ops += self._ask(lacking + wanted.tokens, lacking + wanted.least if wanted.tokens else 0, now_s)
+            elif self.used and now_s - self.recalled_s > MODEST_S:
+                ops += self._ask_ahead()
+        self.idle, self.low = min(self.idle, self.low), self.free
         return ops
 
-    def _flush(self, covered: int) -> Settle:
+    def _flush(self, covered: int, now_s: float) -> Settle:
+        self.pace = self.used / max(now_s - self.paced_s, AHEAD_S / 20)  # what a moment used tells nothing of a second
+        self.paced_s = now_s
         self.flushing = self.used
         self.flushing_marks = (self.estimated, self.suspect)
         return Settle(self.key, self.used, covered, self.estimated, self.suspect)
@@ -204,7 +223,13 @@ class Purse:
         else:
             self.block = min(need, FIRST_BLOCK)
         self.asked_s = now_s
-        return [Ask(self.key, need, need + self.block, max(0, least))]
+        beyond = max(self.block, int(self.pace * AHEAD_S))
+        return [Ask(self.key, need, need + beyond, max(0, least))]
+
+    def _ask_ahead(self) -> list[Op]:
+        """In a flush that happens anyway: lease that nobody waits for, so little of it where room is scarce (ledger.SHARE)."""
+        ahead = int(self.pace * AHEAD_S)
+        return [Ask(self.key, 0, ahead - self.low)] if 2 * self.low < ahead else []
 
     def confirm(self, standing: Standing, now_s: float) -> None:
         """Take the ledger's answer to what `collect` gave."""
@@ -220,10 +245,11 @@ class Purse:
         self.flushing, self.flushing_marks, self.giving = 0, (0, 0), 0
         self.seen_s = now_s
         self._balance()
+        self.low = self.free  # what was just granted counts from the moment on in which it was asked for
 
     def _balance(self) -> None:
         if self.limit is None:
-            self.free = self.low = ENDLESS
+            self.free = self.low = self.idle = ENDLESS
         else:
             self.free = self.leased - self.reserved - self.used - self.surplus - self.giving
             self.low = min(self.low, self.free)

@@ -204,10 +204,10 @@ class Wallet:
 
     # ------------------------------------------------------------ to and from the ledger
 
-    def sweep(self) -> None:
-        """Set aside what lay idle since the last sweep."""
+    def sweep(self, now_s: float) -> None:
+        """Set aside what lay idle since the last sweep. now_s is monotonic."""
         for purse in self._leased:
-            purse.sweep()
+            purse.sweep(now_s)
 
     @property
     def returns(self) -> bool:

@@ -313,7 +313,7 @@ class Pump:
 
     def _sync_due(self, now_s: float) -> bool:
         if self._elapsed("sweep", SWEEP_S, now_s):
-            self._wallet.sweep()
+            self._wallet.sweep(now_s)
         if self._resets or (self.queue.asks and now_s >= self._ask_s):
             return True
         wallet = self._wallet

@@ -216,7 +216,7 @@ class Quotas(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 2))
     def idle_lease_goes_back(self, at: int) -> None:
-        self.gateways[at].wallet.sweep()
+        self.gateways[at].wallet.sweep(self.now)
 
     @rule(at=st.integers(0, 2))
     def a_recall_is_heard(self, at: int) -> None:

@@ -181,7 +181,7 @@ def test_purses_of_yesterday_go_when_they_are_empty(desk: Desk) -> None:
     assert DAY in desk.wallet.purses
     desk.wallet.settle(hold, 100)
     for _ in range(3):
-        desk.wallet.sweep()
+        desk.wallet.sweep(desk.now)
         desk.talk()
     desk.now += 86_400
     desk.wallet.turn(desk.now)
@@ -199,13 +199,60 @@ def test_a_clock_that_steps_back_goes_back_to_the_day_before(desk: Desk) -> None
 def test_what_lay_idle_between_two_sweeps_goes_back_and_what_was_used_stays(desk: Desk) -> None:
     desk.wallet.settle(desk.take(100), 0)
     in_hand = desk.leased()
-    desk.wallet.sweep()
+    desk.wallet.sweep(desk.now)
     desk.wallet.settle(desk.take(100), 0)
-    desk.wallet.sweep()  # between these two, all but 100 lay idle
+    desk.wallet.sweep(desk.now)  # between these two, all but 100 lay idle
     assert Give(DAY, in_hand - 100) in desk.talk()
-    desk.wallet.sweep()
+    desk.wallet.sweep(desk.now)
     assert Give(DAY, 100) in desk.talk()
     assert desk.leased() == 0
+
+
+def busy(desk: Desk, seconds: int, tokens_per_s: int) -> int:
+    """Traffic on a scope, a flush each quarter of a second; returns how many holds found no lease in hand."""
+    short = 0
+    for _ in range(seconds * 4):
+        for _ in range(10):
+            amount = tokens_per_s // 40
+            hold = desk.wallet.take(ACME, amount, desk.now)
+            short += hold is None
+            desk.wallet.settle(hold or desk.take(amount), amount)
+        desk.now += 0.25
+        desk.talk()
+    return short
+
+
+def test_steady_traffic_never_waits_for_lease_after_its_first_second() -> None:
+    desk = Desk(acme=Quota(daily_tokens=10**12))
+    busy(desk, 1, 4_000_000)
+    assert busy(desk, 3, 4_000_000) == 0
+    assert desk.leased() <= 3 * 4_000_000, "a second of traffic or so, not more"
+
+
+def test_lease_asked_for_ahead_goes_back_when_traffic_ends() -> None:
+    desk = Desk(acme=Quota(daily_tokens=10**12))
+    busy(desk, 2, 400_000)
+    for _ in range(3):
+        desk.now += 2
+        desk.wallet.sweep(desk.now)
+        desk.talk()
+    assert desk.leased() == 0
+
+
+def test_nothing_is_asked_for_ahead_while_others_want_it(desk: Desk) -> None:
+    busy(desk, 1, 400)
+    desk.wallet.recall([DAY])
+    desk.talk()
+    desk.wallet.settle(desk.take(100), 100)
+    desk.now += 0.25
+    assert not any(isinstance(op, Ask) and op.key == DAY for op in desk.talk())
+
+
+def test_near_the_limit_only_a_share_is_leased_ahead() -> None:
+    desk = Desk(acme=Quota(daily_tokens=10_000))
+    busy(desk, 1, 4_000)
+    left = 10_000 - desk.settled()
+    assert desk.leased() <= left // 2
 
 
 def test_a_recall_returns_what_is_free_and_keeps_what_is_reserved(desk: Desk) -> None:
