@@ -40,9 +40,8 @@ from gateway.routes import Routes
 from gateway.settings import Config, Quota
 from gateway.stores.base import StoreDown
 from gateway.stores.keeper import Keeper, KeeperEvent
-from gateway.stores.open import open_store
+from gateway.stores.open import open_responses, open_store
 from gateway.stores.pump import StoreLost
-from gateway.stores.responses import open_responses
 from gateway.tasks import Tasks
 from gateway.upstream import Origin, Tuning, Upstream
 from gateway.web.admin import start_admin
@@ -57,7 +56,7 @@ from gateway.web.probes import Probes
 from gateway.web.protocol import Protocol
 from gateway.web.relay import OpenStreams
 from gateway.web.responses import Memory
-from gateway.web.socketio import SocketIoDoor
+from gateway.web.socketio_route import SocketIoRoute
 from gateway.web.views import Views
 from gateway.web.websocket import WebSocketDoor
 
@@ -169,7 +168,7 @@ class Gateway:
         elif config.admin.metrics_public:
             self.handlers.open_metrics()
         self.sockets = WebSocketDoor(self.handlers)
-        self.socketio = SocketIoDoor(self.handlers)
+        self.socketio = SocketIoRoute(self.handlers)
         self.webhooks = Webhooks(self.keeper, config.alerts, log)
         self._runner: web.AppRunner | None = None
         self._admin: web.AppRunner | None = None

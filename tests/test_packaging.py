@@ -91,6 +91,13 @@ def pins(name: str) -> dict[str, tuple[str, set[str]]]:
     return found
 
 
+def test_what_few_gateways_need_is_not_in_memory_before_it_is_asked_for() -> None:
+    loaded = (
+        "import sys, gateway.app, gateway.commands.serve; print(*{'redis', 'socketio', 'requests'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=REPOSITORY, text=True).split() == []
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_package_is_pinned_with_its_hashes_and_no_address(name: str) -> None:
     pin = re.compile(r"[a-z0-9._-]+(?:\[[a-z0-9,-]+\])?==[\w.!+]+(?: ; [^@:]+?)?(?:\s+--hash=sha256:[0-9a-f]{64})+")

@@ -14,7 +14,9 @@ ENDLESS = 1 << 62  # the `free` of a purse without a limit
 FIRST_BLOCK = 20_000  # tokens leased beyond need at most, at first ...
 LAST_BLOCK = 1_000_000  # ... and where leases are asked for again and again
 BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
-AHEAD_S = 1.0  # so much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits
+AHEAD_S = (
+    1.0  # so much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits
+)
 MODEST_S = 2.0  # after others asked for our lease, none is asked for ahead of need
 
 
@@ -78,7 +80,9 @@ class Purse:
         self.opening: tuple[int | None, ...] = ()  # the limit on its way to the ledger
         self.recalled = False
         self.free = ENDLESS if limit is None else 0
-        self.low = self.idle = self.free  # the least that was free since the last flush, and between the sweep and that flush
+        self.low = self.idle = (
+            self.free
+        )  # the least that was free since the last flush, and between the sweep and that flush
         self.pace = 0.0  # tokens used a second, as of the last flush
         self.paced_s = self.recalled_s = float("-inf")
         self.block = 0

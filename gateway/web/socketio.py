@@ -25,7 +25,7 @@ ENTER_S = 10.0  # for a new connection to say who it is
 
 
 class SocketIoDoor:
-    """The Socket.IO server on the same aiohttp application."""
+    """The Socket.IO server; web.socketio_route brings it requests of aiohttp's."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._server = socketio.AsyncServer(
@@ -40,8 +40,9 @@ class SocketIoDoor:
         self._server.register_namespace(self._space)
         self._strangers: dict[str, float] = {}  # connections that have not said yet who they are, and since when
 
-    def attach(self, app: web.Application) -> None:
-        self._server.attach(app)
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        response: web.StreamResponse = await self._server.handle_request(request)
+        return response
 
     async def sweep(self) -> None:
         """Once a second: let those go who connected and never say who they are."""

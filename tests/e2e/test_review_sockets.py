@@ -148,7 +148,7 @@ async def test_a_client_that_leaves_while_it_is_being_let_in_leaves_nothing(
     async with stack.session.post(url, data="1") as answer:  # Engine.IO's goodbye
         assert answer.status == 200
     (await entering).close()
-    assert stack.gateway.socketio._space.open == {}
+    assert stack.gateway.socketio.server._space.open == {}
     assert carriers() == 0
 
 
@@ -164,7 +164,7 @@ async def test_who_never_says_who_it_is_is_let_go(stack: Stack, monkeypatch: pyt
             await stack.gateway.socketio.sweep()
             await asyncio.sleep(0.08)
         assert (await silent.receive(timeout=1)).data == "1", "Engine.IO's goodbye"
-        assert len(stack.gateway.socketio._server.environ) == 1
+        assert len(stack.gateway.socketio.server._server.environ) == 1
         await known.send_str('42/ai/stream,["chat.stream.stop",{"requestId":"x"}]')
         assert "chat.error" in await known.receive_str()
 

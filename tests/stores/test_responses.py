@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 from redis_server import RedisServer
 
+from gateway.stores.open import open_responses
 from gateway.stores.redis_place import connect, place_of
-from gateway.stores.responses import (
-    MAX_BYTES,
-    TTL_S,
-    MemoryResponses,
-    RedisResponses,
-    Responses,
-    SqliteResponses,
-    open_responses,
-)
+from gateway.stores.responses import MAX_BYTES, TTL_S, MemoryResponses, Responses, SqliteResponses
+from gateway.stores.responses_redis import RedisResponses
 
 NOW = 1_790_000_000.0
 
