@@ -100,7 +100,7 @@ class Keeper:
     async def share_ratios(self) -> None:
         """Store what was learnt of models, and take what others learnt. Raises StoreDown; nothing is lost then.
 
-        A store that keeps no notes leaves every process with what it learnt itself.
+        Quotas in memory are those of one process, and so is what it learnt.
         """
         if isinstance(self._pump.store, Notebook):
             fresh, self.ratios.fresh = self.ratios.fresh, {}

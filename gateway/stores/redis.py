@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from hashlib import sha1
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -35,11 +35,13 @@ from gateway.stores.base import StoreDown, StoreUnusable
 from gateway.stores.redis_place import OLDEST, Place, connect, doubts, faults, fitness, place_of
 from gateway.stores.redis_wire import answer, as_it_happened, operation, packed, question, synced
 
+Answer = TypeVar("Answer")
 PREFIX = "{gateway:quota}"  # in braces: the part that decides on the slot in a cluster
 SCHEMA = 1
 COMMAND_S = 2.0  # how long one command may take before the server counts as away
 REPLAY_S = 60.0
 REPLAY_MOST = 10_000  # commands kept for that at most, some MB
+NOTE_TRIES = 100
 LUA = Path(__file__).with_name("lua")
 SYNC_FILES = ("1_rows.lua", "2_operations.lua", "3_sync.lua")
 
@@ -74,10 +76,11 @@ class RedisStore:
         self._own_clock = own_clock
         self._sync_script = _script(*SYNC_FILES)
         self._look_script = _script("look.lua")
+        self._note_script = _script("note.lua")
         self._client: Redis | None = None
         self._moved: tuple[str, int] | None = None  # where a cluster keeps our slot
         self._lock = asyncio.Lock()
-        self._turns: set[asyncio.Task[Reply]] = set()
+        self._turns: set[asyncio.Task[Any]] = set()
         self._said: deque[Said] = deque(maxlen=REPLAY_MOST)
 
     async def open(self) -> None:
@@ -97,10 +100,10 @@ class RedisStore:
             raise
 
     async def run(self, command: Command, now: float) -> Reply:
-        turn = asyncio.create_task(self._turn(command, now), name="quota-redis")
-        self._turns.add(turn)
-        turn.add_done_callback(self._turns.discard)
-        return await asyncio.shield(turn)
+        return await self._turn(self._run(command, "" if self._own_clock else repr(now)))
+
+    async def note(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
+        return await self._turn(self._change(name, change))
 
     async def close(self) -> None:
         async with self._lock:
@@ -108,13 +111,16 @@ class RedisStore:
 
     # ------------------------------------------------------------ commands
 
-    async def _turn(self, command: Command, now: float) -> Reply:
+    async def _turn(self, step: Coroutine[Any, Any, Answer]) -> Answer:
+        turn = asyncio.create_task(self._alone(step), name="quota-redis")
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        return await asyncio.shield(turn)
+
+    async def _alone(self, step: Coroutine[Any, Any, Answer]) -> Answer:
         async with self._lock:
             try:
-                time = "" if self._own_clock else repr(now)
-                if isinstance(command, Sync):
-                    return await self._sync(command, time)
-                return answer(command, await self._eval(self._look_script, *question(command, time)))
+                return await step
             except (RedisError, OSError) as e:
                 self._moved = None
                 await self._drop()
@@ -124,6 +130,22 @@ class RedisStore:
             except BaseException:
                 await self._drop()
                 raise
+
+    async def _run(self, command: Command, now: str) -> Reply:
+        if isinstance(command, Sync):
+            return await self._sync(command, now)
+        return answer(command, await self._eval(self._look_script, *question(command, now)))
+
+    async def _change(self, name: str, change: Callable[[bytes], bytes]) -> bytes:
+        """Read, change, and write where nobody wrote meanwhile."""
+        before = b""
+        for _ in range(NOTE_TRIES):
+            after = change(before)
+            written, found = await self._eval(self._note_script, name, before, after)
+            if written:
+                return after
+            before = bytes(found)
+        raise StoreDown(f"{self.place.name}: too many write the note '{name}' at once")
 
     async def _sync(self, command: Sync, now: str) -> Reply:
         operations = [operation(op) for op in command.ops]

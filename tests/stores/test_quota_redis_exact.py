@@ -23,6 +23,8 @@ from gateway.core.ledger_commands import (
     Synced,
 )
 from gateway.core.ledger_rows import MOST, Key
+from gateway.core.ratios import ENOUGH
+from gateway.stores.keeper import Keeper
 from gateway.stores.memory import MemoryBook
 from gateway.stores.redis import RedisStore
 
@@ -100,3 +102,33 @@ def test_the_driver_tells_alerts_and_webhooks_in_the_order_of_the_others(redis_s
         ledger.run(done, NOON)
         for query in (Alerts("2026-11"), Outbox(), Audits(0), Accounts(())):
             assert ledger.run(query, NOON) == apply(book, query, NOON)[1]
+
+
+# ---------------------------------------------------------------- notes
+
+
+async def test_a_note_is_changed_in_one_step_however_many_write_it(redis_server: RedisServer) -> None:
+    with RedisLedger(redis_server) as ledger:
+        ledger.clear()
+    stores = [RedisStore(redis_server.url) for _ in range(4)]
+    for store in stores:
+        await store.open()
+    assert await stores[0].note("other", lambda old: old) == b""
+    await asyncio.gather(*(store.note("sum", lambda old: b"%d" % (int(old or 0) + 1)) for store in stores * 10))
+    assert await stores[1].note("sum", lambda old: old) == b"40"
+    assert await stores[1].note("other", lambda old: b"\x00\xff" + old) == b"\x00\xff"
+    for store in stores:
+        await store.close()
+
+
+async def test_what_one_machine_learnt_of_a_model_another_knows(redis_server: RedisServer) -> None:
+    with RedisLedger(redis_server) as ledger:
+        ledger.clear()
+    there, here = (Keeper(RedisStore(redis_server.url), {}) for _ in range(2))
+    await there.start()
+    for _ in range(2 * ENOUGH):
+        there.ratios.learn("gpt-5.4", 10_000, 2_500)
+    assert await there.close()
+    await here.start()
+    assert 2_500 <= here.ratios.bound("gpt-5.4", 10_000) < 5_000
+    await here.close()

@@ -16,6 +16,7 @@
 -- :alerts:<month>  key \0 threshold \0 epoch -> used, limit, at      :alerted:<month>  by at     :outbox, :letters  webhooks
 -- :audits  a list     :version, :schema  numbers     :server  run_id, wait_until     :heard  who was heard since run_id is new
 -- :circuits  name -> until, probe, probe_until     :buckets  names by the time at which they are full
+-- :notes  name -> bytes: what was learnt, written by note.lua alone
 
 local MOST = 9007199254740991
 local SHARE, FORGET_S = 4, 604800
