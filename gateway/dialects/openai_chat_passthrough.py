@@ -23,7 +23,7 @@ _SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasonin
 def change(body: bytes, peek: Peek, change: Change) -> bytes:
     """`body` with the named places changed; the very same object when nothing changes."""
     if peek.old_cap and change.output_cap == "max_completion_tokens":
-        body = _with_new_cap(body)
+        body = _with_new_cap(body, peek.around)
     members: dict[str, bytes] = {}
     if change.model is not None and change.model != peek.model:
         members["model"] = msgspec.json.encode(change.model)
@@ -41,13 +41,29 @@ def change(body: bytes, peek: Peek, change: Change) -> bytes:
     return set_members(body, fields, members)
 
 
-def _with_new_cap(body: bytes) -> bytes:
-    """The cap under the name that newer models want. Where the old name occurs twice the object is written anew."""
-    at = body.rfind(_OLD_CAP)  # clients write it behind the messages
-    if at >= 0 and body.find(_OLD_CAP, 0, at) < 0:
-        return b'%b"max_completion_tokens"%b' % (body[:at], body[at + len(_OLD_CAP) :])
+def _with_new_cap(body: bytes, around: bytes) -> bytes:
+    """The cap under the name that newer models want. Where that may stand in two places the object is written anew."""
+    at = _only(body, around) if around else body.rfind(_OLD_CAP)  # clients write it behind the messages
+    if at >= 0 and (around or body.find(_OLD_CAP, 0, at) < 0):
+        view = memoryview(body)
+        return b"".join((view[:at], b'"max_completion_tokens"', view[at + len(_OLD_CAP) :]))
     fields = _decode_top(body)
     return msgspec.json.encode({"max_completion_tokens" if k == "max_tokens" else k: v for k, v in fields.items()})
+
+
+def _only(body: bytes, around: bytes) -> int:
+    """Where a long body has the old name, when what stands around its messages has it once; -1 where that is not proven.
+
+    It stands before the messages, where `around` is the same bytes, or behind them, where it is as much shorter as they are long.
+    """
+    at = around.find(_OLD_CAP)
+    if at < 0 or around.find(_OLD_CAP, at + 1) >= 0:
+        return -1
+    behind = at + len(body) - len(around)
+    before_too = body.startswith(_OLD_CAP, at)
+    if body.startswith(_OLD_CAP, behind):
+        return -1 if before_too else behind
+    return at if before_too else -1
 
 
 def _asking_for_usage(options: Raw | None) -> bytes:

@@ -128,6 +128,29 @@ def expected_of(given_: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any
     return expected
 
 
+# ---------------------------------------------------------------- the old name of the cap
+
+OLD, NEW = b'"max_tokens"', b'"max_completion_tokens"'
+SAYS_IT_TOO = b'{"role":"user","content":[{"max_tokens":1}]},'
+LONG_TEXT = b'{"role":"user","content":"' + b"word " * 2000 + b'"}'
+TOOL = b',"tools":[{"max_tokens":3}]'
+
+
+@pytest.mark.parametrize("tools", [b"", TOOL])
+@pytest.mark.parametrize("first", [b"", SAYS_IT_TOO, LONG_TEXT + b",", LONG_TEXT + b"," + SAYS_IT_TOO])
+@pytest.mark.parametrize("in_front", [True, False])
+def test_only_the_caps_own_name_is_respelled(in_front: bool, first: bytes, tools: bytes) -> None:
+    cap, messages = OLD + b":7", b'"messages":[' + first + b"{}]"
+    body = b'{"model":"m",' + b",".join((cap, messages) if in_front else (messages, cap)) + tools + b"}"
+    changed = change(body, output_cap="max_completion_tokens")
+
+    assert json.loads(changed) == {
+        NEW.decode()[1:-1] if k == "max_tokens" else k: v for k, v in json.loads(body).items()
+    }
+    if not tools and SAYS_IT_TOO not in first:
+        assert changed == body.replace(OLD, NEW)
+
+
 # ---------------------------------------------------------------- glance
 
 USAGE = {
