@@ -135,6 +135,7 @@ class Crowd:
         self._ports = ports
         self._plans = plans
         self.began_at = 0.0
+        self.connected = asyncio.Event()
 
     async def run(self) -> list[Answer]:
         """Connect all, send all, and wait for every answer."""
@@ -149,6 +150,7 @@ class Crowd:
 
         callers = await asyncio.gather(*(connect(number, asks) for number, asks in enumerate(self._plans)))
         self.began_at = loop.time()
+        self.connected.set()
         for caller in callers:
             caller.begin()
         _, late = await asyncio.wait({caller.done for caller in callers}, timeout=DEAF_S)

@@ -114,7 +114,7 @@ class Proof:
         self._slow(self._held_s if plan.kind == "held" else 0.0)
         token = self._fleet.token(plan.tenant)
         crowd = Crowd(self._fleet.ports, asks(plan, self._size.calls, self._fleet.ports, token, self._dice))
-        killer = asyncio.create_task(self._kill()) if kill else None
+        killer = asyncio.create_task(self._kill(crowd.connected)) if kill else None
         self._disk.worst_s()
         answers = await crowd.run()
         found = judge(plan, answers, crowd.began_at, self._disk.worst_s())
@@ -133,7 +133,8 @@ class Proof:
                 f"round {found.plan}: missed {found.missed}, too many {found.over}: {dict(found.codes)}, disk {found.disk_s:.2f} s {found.told}"
             )
 
-    async def _kill(self) -> None:
+    async def _kill(self, connected: asyncio.Event) -> None:
+        await connected.wait()  # a node that is dead before has nobody who would take its callers
         await asyncio.sleep(self._dice.uniform(0.0, KILL_WITHIN_S))
         self._fleet.kill_one(self._dice)
         self.figures.kills += 1
