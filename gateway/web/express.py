@@ -164,6 +164,7 @@ class Express:
             return False
         road = kept.roads.get(peek.model) or self._look_up(kept, peek)
         if road is None or peek.stream or peek.session or peek.preferred:
+            kept.peeked = body, peek
             return False
         if road.passthrough is not None and road.choice.looks and road.choice.looks_at(peek.around or body):
             return False  # it may have to be translated after all

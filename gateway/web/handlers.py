@@ -183,7 +183,7 @@ class Handlers:
         body = exchange.ready if exchange.ready is not None else await self._body(exchange)
         if kept.outlet is ResponsesOutlet:
             body, previous = await self._memory.resolved(terms.tenant, body)
-        peek = terms.dialect.peek(body)
+        peek = kept.peek(body)
         call = Call(terms.given_id or f"req_{serial}", serial, terms, body, peek, at, received_at)
         outlet = kept.outlet(exchange, call, self.headers, self.streams, kept.routes.translation, self.pipeline.replay)
         if isinstance(outlet, ResponsesOutlet):

@@ -11,6 +11,7 @@ from express_kit import COMPLETIONS, Side, chat, opened, told_both
 from express_stub import USAGE, completion, http, says
 from msgspec import json
 
+from gateway.dialects.openai_chat import OpenAIChat
 from gateway.web.express import MAX_ROADS
 
 TRACE = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -169,6 +170,22 @@ async def test_an_old_cap_is_respelled_alike(tmp_path: Path) -> None:
     more = {"providers": {"first": {"type": "openai", "default_model": "gpt-5.1"}}}
     side = await told_both(tmp_path, calls(model="gpt-5.1", max_tokens=77, temperature=1), **more)
     assert b'"max_completion_tokens":77' in side.first.heard[-1][1]
+
+
+async def test_a_body_that_goes_the_long_way_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bytes] = []
+    peek = OpenAIChat.peek
+    monkeypatch.setattr(OpenAIChat, "peek", staticmethod(lambda body: looked.append(body) or peek(body)))
+
+    async def story(side: Side) -> None:
+        line = await side.connect()
+        await side.ask(line, chat())
+        looked.clear()
+        await side.ask(line, chat(stream=True))
+        await side.ask(line, chat())
+        assert len(looked) == 2
+
+    await told_both(tmp_path, story)
 
 
 async def test_many_models_on_one_connection(tmp_path: Path) -> None:
