@@ -22,7 +22,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="processes killed (default: one in five rounds)")
     parser.add_argument("--workers", type=int, default=4, help="processes of one gateway")
     parser.add_argument("--nodes", type=int, default=0, help="gateways of one process each, instead of workers")
-    parser.add_argument("--store", default="", help="store.url (default: an SQLite file in a new folder)")
+    parser.add_argument(
+        "--store",
+        default="",
+        help="store.url of an empty store, or redis for a server of our own (default: an SQLite file in a new folder)",
+    )
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     kills = given.rounds // 5 if given.kills is None else given.kills
@@ -30,7 +34,13 @@ def main() -> int:
     raise_file_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and what was started is ended
     with tempfile.TemporaryDirectory(prefix="prove-quotas-") as folder:
-        figures = asyncio.run(prove(Path(folder), size, given.store, given.seed, lambda line: print(line, flush=True)))
+        try:
+            figures = asyncio.run(
+                prove(Path(folder), size, given.store, given.seed, lambda line: print(line, flush=True))
+            )
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 2
     print("\n" + report(figures))
     return 1 if figures.faults() else 0
 

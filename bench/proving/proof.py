@@ -8,6 +8,7 @@ import secrets
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec import Struct, json
@@ -16,6 +17,7 @@ from bench.proving.books import TIMEOUT_S, Ledger, Served
 from bench.proving.crowd import Crowd
 from bench.proving.disk import Disk
 from bench.proving.fleet import Fleet, Simulators, standing
+from bench.proving.redis import own_server
 from bench.proving.rounds import Found, asks, judge, may_kill, plan_of, strange
 from bench.proving.verdict import Figures, check_alerts, compare
 
@@ -38,9 +40,12 @@ class Size(Struct, frozen=True):
 
 
 async def prove(folder: Path, size: Size, store: str, seed: int, tell: Callable[[str], None]) -> Figures:
-    """Run it all; `tell` is called with a line now and then."""
-    store = store or f"sqlite:///{folder}/quotas.db"
-    with standing(folder, store, size.workers, size.nodes) as (fleet, simulators):
+    """Run it all; `tell` is called with a line now and then. `store`: an empty one, "redis" for a server of our own, "" for a file."""
+    with ExitStack() as stack:
+        if store == "redis":
+            store = stack.enter_context(own_server(folder))
+        store = store or f"sqlite:///{folder}/quotas.db"
+        fleet, simulators = stack.enter_context(standing(folder, store, size.workers, size.nodes))
         disk = Disk(folder)
         try:
             return await Proof(fleet, simulators, Ledger(store), disk, size, seed, tell).run()
@@ -104,6 +109,8 @@ class Proof:
             return await self._ledger.live()
 
         await self._fleet.whole(live)
+        if any(row.settled or row.leased for row in (await self._ledger.accounts()).values()):
+            raise RuntimeError("this store knows of use today: a proof counts from nothing, so name an empty one")
 
     async def _transactions(self) -> int:
         """All that holders, dead or alive, have written: each of their transactions has a number."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from redis_server import PROGRAM
 
 from bench.programs import raise_file_limit
 from bench.proving.crowd import Answer
@@ -15,18 +17,36 @@ from bench.proving.proof import Size, prove
 from bench.proving.rounds import Found, Plan, judge
 from bench.proving.verdict import Figures, check_alerts, compare, report
 from gateway.core.ledger_rows import Account, Key
+from gateway.stores.keeper import Keeper
+from gateway.stores.open import open_store
 
 SHORT = Size(rounds=6, seconds=12.0, calls=200, kills=2, workers=4, nodes=0)
 
 
-@pytest.mark.parametrize("nodes", [0, 3])
-def test_four_workers_or_three_nodes_keep_what_is_promised(tmp_path: Path, nodes: int) -> None:
+@pytest.mark.parametrize(("nodes", "store"), [(0, ""), (3, ""), (3, "redis")])
+def test_four_workers_or_three_nodes_keep_what_is_promised(tmp_path: Path, nodes: int, store: str) -> None:
     size = SHORT if not nodes else Size(rounds=2, seconds=10.0, calls=150, kills=1, workers=0, nodes=nodes)
+    if store and PROGRAM is None:
+        assert os.environ.get("CI") != "true", "redis-server comes with Debian's package redis-server"
+        pytest.skip("redis-server is not installed: scripts/test-system-packages")
     raise_file_limit()
     lines: list[str] = []
-    figures = asyncio.run(prove(tmp_path, size, "", 1, lines.append))
+    figures = asyncio.run(prove(tmp_path, size, store, 1, lines.append))
     assert figures.faults() == [], "\n".join((*lines, report(figures)))
     assert figures.rounds >= 2 and figures.admitted > 0 and figures.refused > 0
+
+
+def test_a_store_that_was_used_today_proves_nothing(tmp_path: Path) -> None:
+    async def use(url: str) -> None:
+        keeper = Keeper(open_store(url), {})
+        await keeper.start()
+        keeper.charge(("tenant:acme",), 5)
+        await keeper.close()
+
+    url = f"sqlite:///{tmp_path}/used.db"
+    asyncio.run(use(url))
+    with pytest.raises(RuntimeError, match="empty"):
+        asyncio.run(prove(tmp_path, Size(1, 1.0, 1, 0, 0, 1), url, 1, print))
 
 
 # ---------------------------------------------------------------- and it would see what is wrong
