@@ -34,7 +34,7 @@ _SAID = ("content", "tool_calls", "function_call", "refusal", "reasoning_content
 class ChatTap:
     """See types.Tap."""
 
-    __slots__ = ("_cr", "_held", "_shape", "_swallow", "content", "ended", "failed", "finish", "output_bytes", "usage")
+    __slots__ = ("_around", "_cr", "_head", "_held", "_shape", "_swallow", "_tail", "content", "ended", "failed", "finish", "output_bytes", "usage")  # fmt: skip
 
     def __init__(self, swallow_usage: bool) -> None:
         self.content = False
@@ -47,22 +47,38 @@ class ChatTap:
         self._held = b""  # an unfinished frame
         self._cr = False  # lines end with CR, alone or before LF: an LF does not tell frames apart
         self._shape = Shape(b"", b"", b"", False)
+        self._head = self._tail = (
+            b""  # of a shape that has nothing but a text between them: most of a stream takes one look
+        )
+        self._around = 0  # bytes of both
 
     def feed(self, data: bytes) -> bytes:
         """What of `data` is to be forwarded now: after an error or the end, nothing."""
+        head = self._head
+        if (
+            head
+            and not self._held
+            and data.startswith(head)
+            and data.endswith(self._tail)
+            and data.find(b"\n", len(head)) == len(data) - 2
+            and (text_bytes := len(data) - self._around) >= 0
+        ):
+            self.output_bytes += text_bytes
+            return data
         if self.ended or self.failed is not None:
             return b""
         if self._held or not data.endswith(b"\n\n"):
             data = self._whole_frames(data)
         shape = self._shape
-        if (
+        alone = (
             shape.head
             and not self._cr
             and data.startswith(shape.head)
             and data.find(b"\n", len(shape.head)) == len(data) - 2
-        ):
-            return self._frame(data)
-        out = b"".join(self._each(data))
+        )
+        out = self._frame(data) if alone else b"".join(self._each(data))
+        if self._cr or self.ended or self.failed is not None:
+            self._head = b""
         return data if out == data else out
 
     def eof(self) -> bytes:
@@ -122,7 +138,11 @@ class ChatTap:
         if any(map(_says, choices)):
             self.content = True
             learnt = learn(frame, self._swallow)
-            self._shape = learnt or self._shape
+            if learnt is not None:
+                self._shape = learnt
+                plain = not (learnt.middle or learnt.null_usage or self._cr)
+                self._head, self._tail = (learnt.head, learnt.end) if plain else (b"", b"")
+                self._around = len(self._head) + len(self._tail)
             self.output_bytes += learnt.text_bytes(frame) if learnt else len(frame)
         for choice in choices:
             reason = choice.get("finish_reason")

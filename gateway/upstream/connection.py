@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         if ended:
             self._finish(transfer)
         elif self._reader.in_body:
-            transfer.heard(self._keeper.clock())
+            transfer.stirred = True
 
     def eof_received(self) -> None:
         transfer = self._transfer

@@ -99,7 +99,7 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Fail what is overdue, close what has been idle for too long."""
-        for transfer in [one for one in self.active if now >= one.due_at or now >= one.total_at]:
+        for transfer in [one for one in self.active if one.overdue(now)]:
             transfer.expire(now)
         oldest = now - self._tuning.keep_idle_s
         while self._idle and self._idle[0].idle_since <= oldest:

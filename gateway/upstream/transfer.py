@@ -47,6 +47,7 @@ class Transfer:
         "request",
         "sent",
         "sink",
+        "stirred",
         "total_at",
     )
 
@@ -61,6 +62,9 @@ class Transfer:
         self.total_at = now + request.timeouts.total_s
         self.sent = False
         self.paused = False
+        self.stirred = (
+            False  # a piece of the answer came since the last sweep: cheaper than to look at the clock each time
+        )
         self.ended = False
         home.active.add(self)
 
@@ -90,7 +94,9 @@ class Transfer:
             return
         self.paused = False
         if self.sent:
-            self.due_at = self._home.clock() + self._limit_s
+            now = self._home.clock()
+            self.due_at = now + self._limit_s
+            self._settle_down(now)
         if self._worker is not None:
             self._worker.resume()
 
@@ -103,18 +109,18 @@ class Transfer:
         self._limit_s = limit_s
         self.due_at = inf if self.paused and self.sent else now + limit_s
 
-    def expect(self, waiting_for: FaultKind, limit_s: float, now: float) -> None:
-        """Something must happen within `limit_s`, else the transfer fails with `waiting_for`."""
-        self._waiting_for = waiting_for
-        self._limit_s = limit_s
-        self.due_at = inf if self.paused and self.sent else now + limit_s
+    def overdue(self, now: float) -> bool:
+        """For the sweep: whether `due_at` or `total_at` has come. What was heard since the last one starts the idle clock now."""
+        self._settle_down(now)
+        return now >= self.due_at or now >= self.total_at
 
-    def heard(self, now: float) -> None:
+    def _settle_down(self, now: float) -> None:
         """A piece of the answer came: the next one is waited for as long as an answer may be idle."""
-        self._waiting_for = "idle_timeout"
-        self._limit_s = limit_s = self.request.timeouts.idle_s
-        if not self.paused:
-            self.due_at = now + limit_s
+        if self.stirred:
+            self.stirred = False
+            self._waiting_for = "idle_timeout"
+            self._limit_s = limit_s = self.request.timeouts.idle_s
+            self.due_at = inf if self.paused else now + limit_s
 
     def expire(self, now: float) -> None:
         """Fail a transfer whose `due_at` or `total_at` has come."""

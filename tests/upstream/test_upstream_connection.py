@@ -54,7 +54,7 @@ class Keeper:
     def overdue(self) -> bool:
         """What a sweep does, for a single transfer."""
         (transfer,) = self.active
-        late = self.now >= transfer.due_at or self.now >= transfer.total_at
+        late = transfer.overdue(self.now)
         if late:
             transfer.expire(self.now)
         return late
@@ -287,6 +287,7 @@ def test_each_phase_has_its_own_limit(
     keeper.now = 10
     if heard:
         connection.data_received(heard)
+    assert not keeper.overdue()
     keeper.now = now - 0.1
     assert not keeper.overdue()
     keeper.now = now
@@ -304,6 +305,7 @@ def test_every_byte_of_the_body_starts_the_idle_clock_anew_but_not_the_total(
         keeper.now += 40
         assert not keeper.overdue()
         connection.data_received(b".")
+        assert not keeper.overdue()
     keeper.now += 40
     assert keeper.overdue()
     assert sink.fault is not None and (sink.fault.kind, sink.fault.next) == ("total_timeout", Next.OTHER)
