@@ -240,6 +240,10 @@ class TranslatedStream(Stream):
             self._break(truncated())
 
     def _take(self, events: list[Event]) -> None:
+        if len(events) == 1 and events[0].content and self.committed:  # most of a stream
+            self.report.output_bytes += _size(events[0])
+            self._give(events, True)
+            return
         content = over = False
         again: Continue | None = None
         for at, event in enumerate(events):
