@@ -214,7 +214,8 @@ class _Turn:
         if grant < need:
             self._recall(key)
         else:
-            grant += min(op.want - need, (room - need) // (SHARE * self._live()))
+            beyond = min(op.want - need, (room - need) // (SHARE * self._live()))
+            grant += beyond if beyond >= op.least else 0  # less than a request would only have to be called back
         if grant:
             self.draft.lease(self.holder.id, key).amount += grant
             account.leased += grant

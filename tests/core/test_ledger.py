@@ -144,6 +144,11 @@ def test_scraps_that_help_no_request_stay_where_all_can_have_them(ledger: Ledger
 # ---------------------------------------------------------------- repeats
 
 
+def test_nothing_smaller_than_a_request_is_leased_beyond_need(ledger: Ledger) -> None:
+    assert mine(ledger.sync(Open(DAY, 800), Ask(DAY, 200, 400, least=200))) == 200, "its share of 600 would be 150"
+    assert mine(ledger.sync(Ask(DAY, 100, 200, least=100))) == 200 + 100 + 100
+
+
 def test_a_command_that_comes_again_acts_once_and_gets_the_same_reply(ledger: Ledger) -> None:
     command = Sync("a", 7, (Open(DAY, 1_000), Settle(DAY, 800, 0)), (75,))
     first = ledger.run(command)

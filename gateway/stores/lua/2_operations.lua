@@ -145,7 +145,10 @@ local function ask(op)
       end
     else
       local spare, parts = room - need, SHARE * math.max(1, live)
-      grant = grant + math.min(want - need, (spare - math.fmod(spare, parts)) / parts)
+      local beyond = math.min(want - need, (spare - math.fmod(spare, parts)) / parts)
+      if beyond >= op[5] then
+        grant = grant + beyond
+      end
     end
     take(key, grant)
   end
