@@ -275,6 +275,7 @@ class Translation(Struct, frozen=True, kw_only=True):
     anthropic_sampling: Literal["legacy", "drop"] = "legacy"
     repair_history: bool = False
     fanout_n: bool = False
+    forced_tool: Literal["emulate", "auto", "reject"] = "emulate"
     expose_reasoning: bool = True
     model_echo: Literal["requested", "upstream"] = "requested"
 

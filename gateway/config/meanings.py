@@ -148,6 +148,10 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "anthropic_sampling": "Sampling parameters that newer Claude models refuse: `legacy` sends them where they are taken, `drop` never.",
         "repair_history": "Mend conversations that a provider would refuse, such as tool calls without results.",
         "fanout_n": "Serve `n` above 1 by several calls where the provider has no such parameter.",
+        "forced_tool": (
+            "A forced tool call that a model refuses: `emulate` has it by structured output, `auto` leaves the model free, "
+            "`reject` refuses the request."
+        ),
         "expose_reasoning": "Show the model's reasoning to callers whose dialect has a place for it.",
         "model_echo": "The model's name in answers: as `requested`, or the `upstream` one.",
     },

@@ -33,7 +33,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     max_tokens = params.max_tokens(request, target.abilities, notes)
     box = Toolbox(request, target.abilities, notes)
     searching = web_search(request, notes) if request.extra else []
-    choice = choose(request, box, target.abilities, notes) if request.tools or request.tool_choice else Choice()
+    choice = choose(request, box, target, notes) if request.tools or request.tool_choice else Choice()
     asked = request.format is not None or choice.schema is not None
     form = output_format(request, choice, target.abilities, notes) if asked else Format()
     thinking = _thinking(request, target, choice, max_tokens, notes)
