@@ -276,6 +276,7 @@ class Translation(Struct, frozen=True, kw_only=True):
     repair_history: bool = False
     fanout_n: bool = False
     forced_tool: Literal["emulate", "auto", "reject"] = "emulate"
+    auto_cache: bool = False
     expose_reasoning: bool = True
     model_echo: Literal["requested", "upstream"] = "requested"
 

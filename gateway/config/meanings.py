@@ -152,6 +152,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
             "A forced tool call that a model refuses: `emulate` has it by structured output, `auto` leaves the model free, "
             "`reject` refuses the request."
         ),
+        "auto_cache": "Have Anthropic cache the prompts of requests that bring no cache marks of their own.",
         "expose_reasoning": "Show the model's reasoning to callers whose dialect has a place for it.",
         "model_echo": "The model's name in answers: as `requested`, or the `upstream` one.",
     },

@@ -47,7 +47,8 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if box.wire or searching:
         body |= _tools(box.wire + searching, choice)
     body |= _settings(request, thinking, form, notes) | sampling
-    _keep_last_cache_marks(body)
+    if not _keep_last_cache_marks(body) and target.translation.auto_cache and not _marks_itself(request):
+        body.setdefault("cache_control", {"type": "ephemeral"})
     body["messages"] = body.pop("messages")  # last, behind everything that stays the same
     encoded, headers = _encoded(body), _headers(bool(sampling), thinking)
     sent = Sent(encoded, headers) if _may_pause(request) else None
@@ -123,8 +124,17 @@ def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
     return headers
 
 
-def _keep_last_cache_marks(body: dict[str, Any]) -> None:
-    """Anthropic takes four cache marks; the last ones cover the most."""
+def _marks_itself(request: Request) -> bool:
+    """Whether the client wants nothing cached but what it marks."""
+    options = request.extra.get("prompt_cache_options") if request.extra else None
+    return isinstance(options, dict) and options.get("mode") == "explicit"
+
+
+def _keep_last_cache_marks(body: dict[str, Any]) -> bool:
+    """Anthropic takes four cache marks; the last ones cover the most. Whether there are any.
+
+    One at the top of the body is one of the four: Anthropic puts it on the last block that can bear one.
+    """
     marked: list[Block] = []
     for block in chain(body.get("tools", ()), body.get("system", ())):
         if "cache_control" in block:
@@ -133,8 +143,10 @@ def _keep_last_cache_marks(body: dict[str, Any]) -> None:
         for block in message["content"]:
             if "cache_control" in block:
                 marked.append(block)
-    for block in marked[:-MAX_CACHE_MARKS]:
+    room = MAX_CACHE_MARKS - ("cache_control" in body)
+    for block in marked[:-room]:
         del block["cache_control"]
+    return bool(marked)
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anthropic_models import SONNET, WEATHER, ask, body_of, call, result, say, target, thought, write
 
-from gateway.types import Notes, Tool, Unsupported
+from gateway.types import Message, Notes, Text, Tool, Unsupported
 
 NEW, OLD = "claude-opus-5-5", "claude-haiku-4-5"
 
@@ -287,6 +287,34 @@ def test_anthropics_own_fields_pass_and_never_replace_ours() -> None:
 
     assert body["cache_control"] == {"type": "ephemeral"}
     assert (body["inference_geo"], body["model"], "stream" in body) == ("us", SONNET, False)
+
+
+CACHED = {"type": "ephemeral"}
+MARKED = Message("user", [Text("hi", cache={"type": "ephemeral", "ttl": "1h"})])
+
+
+@pytest.mark.parametrize(
+    ("message", "extra", "placed"),
+    [
+        (say("user", "hi"), {}, CACHED),
+        (say("user", "hi"), {"prompt_cache_options": {"mode": "implicit"}}, CACHED),
+        (say("user", "hi"), {"prompt_cache_options": {"mode": "explicit"}}, None),
+        (say("user", "hi"), {"cache_control": {"type": "ephemeral", "ttl": "1h"}}, {"type": "ephemeral", "ttl": "1h"}),
+        (MARKED, {}, None),
+    ],
+)
+def test_a_cache_mark_is_placed_for_those_who_place_none(message: Message, extra: Any, placed: Any) -> None:
+    request = ask(message, extra=extra)
+
+    assert body_of(request, target(auto_cache=True)).get("cache_control") == placed
+    assert body_of(request).get("cache_control") == extra.get("cache_control")
+
+
+def test_a_mark_at_the_top_is_one_of_the_four_that_anthropic_takes() -> None:
+    message = Message("user", [Text(str(i), cache=CACHED) for i in range(6)])
+    body = body_of(ask(message, extra={"cache_control": CACHED}))
+
+    assert ["cache_control" in block for block in body["messages"][0]["content"]] == [False] * 3 + [True] * 3
 
 
 @pytest.mark.parametrize(
