@@ -278,6 +278,7 @@ class Translation(Struct, frozen=True, kw_only=True):
     forced_tool: Literal["emulate", "auto", "reject"] = "emulate"
     auto_cache: bool = False
     expose_reasoning: bool = True
+    expose_opaque: bool = False
     model_echo: Literal["requested", "upstream"] = "requested"
 
 
@@ -505,6 +506,7 @@ class Echo(Struct):
     include_usage: bool = False
     legacy_functions: bool = False
     expose_reasoning: bool = True
+    expose_opaque: bool = False  # blocks of tools that a vendor ran are shown, where the dialect has a place for them
     named_tool: bool = False  # a named tool was forced: OpenAI then finishes with "stop"
     seal: Callable[[list[Opaque]], str] | None = (
         None  # another vendor's opaque things as one text; None: leave them out

@@ -23,6 +23,7 @@ from gateway.types import (
     Reply,
     Text,
     ToolCall,
+    VendorBlock,
 )
 
 _ID_PREFIX = re.compile(r"^(?:chatcmpl|msg|resp|gen|cmpl)[-_]")
@@ -89,6 +90,11 @@ def citations(opaque: Opaque | None) -> list[Any]:
     found = opaque.data.get("citations")
     known = [citation for citation in found if isinstance(citation, dict)] if isinstance(found, list) else []
     return [citation for citation in known if citation.get("type") != "web_search_result_location"]
+
+
+def server_block(opaque: Opaque, echo: Echo) -> Any:
+    """A block of a tool that its vendor ran, as it came; None when it is not to be shown. Nobody has to carry out what it says."""
+    return opaque.data if echo.expose_opaque and opaque.kind == "server_block" else None
 
 
 def _choice(choice: Choice, echo: Echo) -> dict[str, Any]:
@@ -165,6 +171,11 @@ def _extensions(choice: Choice, texts: list[Text], echo: Echo) -> dict[str, Any]
     cited = [citation for text in texts for citation in citations(text.opaque)]
     if cited:
         extra = {**extra, "anthropic": {"citations": cited}}
+    for part in choice.parts if echo.expose_opaque else ():
+        if isinstance(part, VendorBlock) and (block := server_block(part.opaque, echo)) is not None:
+            of_vendor = extra.get(part.opaque.vendor, {})
+            shown_blocks = [*of_vendor.get("server_blocks", ()), block]
+            extra = {**extra, part.opaque.vendor: {**of_vendor, "server_blocks": shown_blocks}}
     if extra:
         written["extra_content"] = extra
     return written

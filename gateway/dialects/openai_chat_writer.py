@@ -21,6 +21,7 @@ from gateway.dialects.openai_chat_reply import (
     finish_reason,
     image_object,
     replay_block,
+    server_block,
     signature,
 )
 from gateway.dialects.openai_errors import error_object
@@ -64,6 +65,7 @@ class Writer:
         "_images",
         "_noted",
         "_over",
+        "_ran",
         "_tail",
         "_usage",
         "_writers",
@@ -79,6 +81,7 @@ class Writer:
         self._blocks: dict[int, int] = {}  # choice -> how many thinking blocks
         self._cited: dict[int, int] = {}  # choice -> how many citations of documents
         self._images: dict[int, int] = {}  # choice -> how many pictures
+        self._ran: dict[int, int] = {}  # choice -> how many blocks of tools that the vendor ran
         self._noted: dict[int, int] = {}  # choice -> how many annotations
         self._usage: Usage | None = None
         self._over = False
@@ -233,8 +236,15 @@ class Writer:
         return b""
 
     def _block(self, event: BlockDone) -> bytes:
-        """A vendor's own block is not the client's, but for what it cites."""
-        found = citations(event.block.opaque)
+        """A vendor's own block is not the client's, but for what it cites, and where the operator shows it."""
+        opaque = event.block.opaque
+        block = server_block(opaque, self._echo)
+        if isinstance(block, dict):
+            index = self._ran.get(event.choice, 0)
+            self._ran[event.choice] = index + 1
+            shown = {opaque.vendor: {"server_blocks": [{"index": index, **block}]}}
+            return self._delta(event.choice, b'"extra_content":' + _encode(shown))
+        found = citations(opaque)
         if not found:
             return b""
         before = self._cited.get(event.choice, 0)

@@ -177,6 +177,7 @@ class HttpOutlet:
             id=call.serial,
             model=call.peek.model if self._translation.model_echo == "requested" and call.peek.model else model,
             expose_reasoning=self._translation.expose_reasoning,
+            expose_opaque=self._translation.expose_opaque,
             created=int(call.at),
             include_usage=call.peek.include_usage,
             seal=self._replay.seal(call),

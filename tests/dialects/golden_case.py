@@ -136,6 +136,7 @@ class Case:
             created=CREATED,
             include_usage=request.include_usage,
             legacy_functions=request.legacy_functions,
+            expose_opaque=self.settings.translation.get("expose_opaque", False),
             expose_reasoning=self.settings.expose_reasoning and request.show_thoughts is not False,
             named_tool=request.tool_choice is not None and request.tool_choice.mode == "named",
             seal=sealed,
