@@ -34,6 +34,10 @@ SILENT = frozenset(
 PASSED = frozenset({"cache_control"})  # Anthropic's own, without a price or a scope of the operator's
 REFUSED = ("audio",)
 ELSEWHERE = ("modalities", "anthropic", "web_search_options")  # looked at in other places
+# Fields of Anthropic's own that only a beta knows, and kinds of context edits that need another one.
+BETAS = {"context_management": "context-management-2025-06-27", "compaction": "compact-2026-09-04"}
+EDIT_BETAS = {"compact_20260112": "compact-2026-01-12"}
+FAST_BETA = "fast-mode-2026-02-01"
 TIERS = {"default": "standard_only", "standard_only": "standard_only", "priority": "auto", "fast": "auto"}
 _PERSONAL = re.compile(r"[^@\s]+@[^@\s]+|\+?[\d\s().-]{7,}")
 
@@ -116,6 +120,16 @@ def user_id(request: Request) -> str | None:
     if _PERSONAL.fullmatch(given.strip()):
         return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
     return given
+
+
+def betas(body: dict[str, Any]) -> list[str]:
+    """The betas that fields of Anthropic's own in `body` need."""
+    found = [beta for name, beta in BETAS.items() if body.get(name) is not None]
+    managed = body.get("context_management")
+    edits = managed.get("edits") if isinstance(managed, dict) else None
+    kinds = [edit.get("type") for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    found += [beta for kind, beta in EDIT_BETAS.items() if kind in kinds]
+    return found + [FAST_BETA] * (body.get("speed") == "fast")
 
 
 def service_tier(request: Request, notes: Notes) -> str | None:

@@ -16,7 +16,7 @@ from gateway.dialects.anthropic_blocks import Block
 from gateway.dialects.anthropic_choice import Choice, choose
 from gateway.dialects.anthropic_format import Format, output_format
 from gateway.dialects.anthropic_search import web_search
-from gateway.dialects.anthropic_thinking import BINDING_BETA, Thinking, bound, think, without_thinking
+from gateway.dialects.anthropic_thinking import BINDING_BETA, UPDATES_BETA, Thinking, bound, think, without_thinking
 from gateway.dialects.anthropic_tools import Toolbox
 from gateway.dialects.anthropic_turns import Conversation, converse, torn
 from gateway.dialects.anthropic_undo import Sent, Undo
@@ -50,7 +50,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if not _keep_last_cache_marks(body) and target.translation.auto_cache and not _marks_itself(request):
         body.setdefault("cache_control", {"type": "ephemeral"})
     body["messages"] = body.pop("messages")  # last, behind everything that stays the same
-    encoded, headers = _encoded(body), _headers(bool(sampling), thinking)
+    encoded, headers = _encoded(body), _headers(bool(sampling), _betas(request, body, thinking))
     sent = Sent(encoded, headers) if _may_pause(request) else None
     undo = Undo(tools=box.changed(), forced=choice.forced, fenced=form.fenced, sent=sent)
     return Written(encoded, headers, undo if undo.changes() else None)
@@ -60,8 +60,11 @@ def _may_pause(request: Request) -> bool:
     """Whether the answer may be broken off to be asked for the rest: server tools run, or something of Anthropic's own is on."""
     if not (request.tools or request.extra):
         return False
-    own = (request.extra.get("anthropic"), request.extra.get("web_search_options"))
-    return any(tool.native is not None for tool in request.tools) or any(field is not None for field in own)
+    own = request.extra.get("anthropic")
+    if isinstance(own, dict) and own.get("compaction") is not None:
+        return False  # the compaction is the whole answer: asked for the rest, Anthropic would compact once more
+    others = own if own is not None else request.extra.get("web_search_options")
+    return others is not None or any(tool.native is not None for tool in request.tools)
 
 
 def _thinking(request: Request, target: Target, choice: Choice, max_tokens: int, notes: Notes) -> Thinking:
@@ -117,11 +120,22 @@ def _settings(request: Request, thinking: Thinking, form: Format, notes: Notes) 
     return settings
 
 
-def _headers(sampled: bool, thinking: Thinking) -> list[tuple[str, str]]:
+def _headers(sampled: bool, betas: list[str]) -> list[tuple[str, str]]:
     headers = [("anthropic-version", params.SAMPLING_VERSION if sampled else params.VERSION)]
-    if thinking.wire is not None and "block_binding" in thinking.wire:
-        headers.append(("anthropic-beta", BINDING_BETA))
+    if betas:
+        headers.append(("anthropic-beta", ",".join(betas)))
     return headers
+
+
+def _betas(request: Request, body: dict[str, Any], thinking: Thinking) -> list[str]:
+    """The betas that this very body needs: without them Anthropic refuses their fields."""
+    found = params.betas(body) if request.extra else []
+    wire = thinking.wire
+    if wire is not None and "block_binding" in wire:
+        found.append(BINDING_BETA)
+    if wire is not None and wire.get("display") == "updates":
+        found.append(UPDATES_BETA)
+    return found
 
 
 def _marks_itself(request: Request) -> bool:

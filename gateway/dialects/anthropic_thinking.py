@@ -19,6 +19,7 @@ ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 63999}
 MIN_BUDGET = 1024
 BINDING_BETA = "thinking-binding-controls-2026-08-01"
+UPDATES_BETA = "thinking-display-updates-2026-08-18"
 _ON = ("adaptive", "enabled")
 
 

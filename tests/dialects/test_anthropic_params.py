@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from anthropic_models import SONNET, WEATHER, ask, body_of, call, result, say, target, thought, write
+from anthropic_models import DIALECT, SONNET, WEATHER, ask, body_of, call, result, say, target, thought, write
 
 from gateway.types import Message, Notes, Text, Tool, Unsupported
 
@@ -287,6 +287,48 @@ def test_anthropics_own_fields_pass_and_never_replace_ours() -> None:
 
     assert body["cache_control"] == {"type": "ephemeral"}
     assert (body["inference_geo"], body["model"], "stream" in body) == ("us", SONNET, False)
+
+
+def betas(**fields: Any) -> str | None:
+    return dict(write(ask(**fields), target(NEW))[1].headers).get("anthropic-beta")
+
+
+CLEARED = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+COMPACTED = {"edits": [{"type": "compact_20260112"}]}
+
+
+@pytest.mark.parametrize(
+    ("own", "needed"),
+    [
+        ({"inference_geo": "us"}, None),
+        ({"context_management": CLEARED}, "context-management-2025-06-27"),
+        ({"context_management": COMPACTED}, "context-management-2025-06-27,compact-2026-01-12"),
+        ({"context_management": None}, None),
+        ({"compaction": {"type": "summarize"}}, "compact-2026-09-04"),
+        ({"speed": "fast"}, "fast-mode-2026-02-01"),
+        ({"speed": "standard"}, None),
+    ],
+)
+def test_fields_of_a_beta_come_with_its_header(own: Any, needed: str | None) -> None:
+    assert betas(extra={"anthropic": own}) == needed
+
+
+def test_a_compaction_that_was_asked_for_is_not_asked_for_again() -> None:
+    extra = {"anthropic": {"compaction": {"type": "summarize"}}}
+    block = b'{"type":"compaction","content":"what was said"}'
+    answer = b'{"id":"msg_1","type":"message","content":[%b],"stop_reason":"compaction"}' % block
+    undo = write(ask(extra=extra), target(NEW))[1].undo
+
+    assert DIALECT.read_reply(answer, undo).again is None
+
+
+def test_updates_about_thoughts_come_with_the_header_of_their_beta() -> None:
+    wanted = {"type": "adaptive", "display": "updates"}
+
+    assert betas(thinking=wanted) == "thinking-display-updates-2026-08-18"
+    assert betas(thinking={**wanted, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}) == (
+        "thinking-binding-controls-2026-08-01,thinking-display-updates-2026-08-18"
+    )
 
 
 CACHED = {"type": "ephemeral"}
