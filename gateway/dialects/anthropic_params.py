@@ -33,7 +33,7 @@ SILENT = frozenset(
 )
 PASSED = frozenset({"cache_control"})  # Anthropic's own, without a price or a scope of the operator's
 REFUSED = ("audio",)
-ELSEWHERE = ("modalities", "anthropic", "web_search_options")  # looked at in other places
+ELSEWHERE = ("modalities", "anthropic", "web_search_options", "max_tool_calls")  # looked at in other places
 # Fields of Anthropic's own that only a beta knows, and kinds of context edits that need another one.
 BETAS = {"context_management": "context-management-2025-06-27", "compaction": "compact-2026-09-04"}
 EDIT_BETAS = {"compact_20260112": "compact-2026-01-12"}

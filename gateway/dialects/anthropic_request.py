@@ -15,7 +15,7 @@ from gateway.dialects import anthropic_params as params
 from gateway.dialects.anthropic_blocks import Block
 from gateway.dialects.anthropic_choice import Choice, choose
 from gateway.dialects.anthropic_format import Format, output_format
-from gateway.dialects.anthropic_search import web_search
+from gateway.dialects.anthropic_search import limit_uses, web_search
 from gateway.dialects.anthropic_thinking import BINDING_BETA, UPDATES_BETA, Thinking, bound, think, without_thinking
 from gateway.dialects.anthropic_tools import Toolbox
 from gateway.dialects.anthropic_turns import Conversation, converse, torn
@@ -32,7 +32,10 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     params.refuse(request)
     max_tokens = params.max_tokens(request, target.abilities, notes)
     box = Toolbox(request, target.abilities, notes)
-    searching = web_search(request, notes) if request.extra else []
+    offered = box.wire
+    if request.extra:
+        offered = offered + web_search(request, notes)
+        limit_uses(offered, request, notes)
     choice = choose(request, box, target, notes) if request.tools or request.tool_choice else Choice()
     asked = request.format is not None or choice.schema is not None
     form = output_format(request, choice, target.abilities, notes) if asked else Format()
@@ -44,8 +47,8 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
         thinking = _after(thinking, talk, target, notes)
     sampling = params.sampling(request, target, thinking.on, notes)
     body = _body(request, target, max_tokens, talk, form, notes)
-    if box.wire or searching:
-        body |= _tools(box.wire + searching, choice)
+    if offered:
+        body |= _tools(offered, choice)
     body |= _settings(request, thinking, form, notes) | sampling
     if not _keep_last_cache_marks(body) and target.translation.auto_cache and not _marks_itself(request):
         body.setdefault("cache_control", {"type": "ephemeral"})

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from gateway.dialects.anthropic_schema import Schema, Unrepresentable, transform
+from gateway.dialects.anthropic_search import NAME, counterpart
 from gateway.dialects.anthropic_undo import Called, Shape
 from gateway.types import Abilities, Notes, Request, Tool, Unsupported
 
@@ -46,7 +47,7 @@ class Toolbox:
         names = {tool.name for tool in request.tools if tool.native is None}
         for index, tool in enumerate(request.tools):
             if tool.native is not None:
-                self.wire += _native(tool, tool.native, index, notes)
+                self.wire += _native(tool, tool.native, index, names, notes)
             else:
                 self._add(tool, index, names, abilities, notes)
 
@@ -111,11 +112,15 @@ def _closed(properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _native(tool: Tool, native: dict[str, Any], index: int, notes: Notes) -> list[dict[str, Any]]:
-    """Anthropic's own tool as it is; another vendor's that need not be there is left out."""
+def _native(tool: Tool, native: dict[str, Any], index: int, names: set[str], notes: Notes) -> list[dict[str, Any]]:
+    """Anthropic's own tool as it is, another vendor's search as Anthropic's; what need not be there is left out."""
     kind = native.get("type")
     if isinstance(kind, str) and _NATIVE_TYPE.fullmatch(kind):
         return [dict(native)]
+    search = counterpart(native) if NAME not in names else None
+    if search is not None:
+        notes.warn("web_search_emulated")
+        return [search]
     if tool.optional:
         notes.drop(f"tools.{kind}", "server_tool_unsupported")
         return []

@@ -19,7 +19,7 @@ from gateway.types import Abilities, Notes, Request, ResponseFormat, Target, Too
 Wire = dict[str, Any]
 
 MIN_OUTPUT_TOKENS = 16
-_PASSED = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "moderation")
+_PASSED = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "moderation", "max_tool_calls")
 _SILENT = ("store", "prediction", "modalities", "audio", "web_search_options")
 _OWN_TOOLS = (
     "web_search", "web_search_preview", "file_search", "code_interpreter", "image_generation", "mcp", "computer",

@@ -138,7 +138,11 @@ def test_anthropics_own_tools_pass_and_those_of_others_do_not() -> None:
     native = {"type": "web_search_20250305", "name": "web_search"}
 
     assert body_of(ask(tools=[Tool("web_search", native=native)]))["tools"] == [native]
-    for foreign in ({"type": "file_search"}, {"google_search": {}}, {"type": "web_search_preview_2025_03_11"}):
+    for foreign in (
+        {"type": "file_search"},
+        {"code_execution": {}},
+        {"type": "web_search", "external_web_access": False},
+    ):
         assert refused(tools=[Tool("x", native=foreign)]).param == "tools[0]"
 
 
