@@ -53,7 +53,9 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if not _keep_last_cache_marks(body) and target.translation.auto_cache and not _marks_itself(request):
         body.setdefault("cache_control", {"type": "ephemeral"})
     body["messages"] = body.pop("messages")  # last, behind everything that stays the same
-    encoded, headers = _encoded(body), _headers(bool(sampling), _betas(request, body, thinking))
+    encoded, headers = _encoded(body), _headers(bool(sampling))
+    if request.extra or thinking.wire is not None:
+        headers += _betas(request, body, thinking)
     sent = Sent(encoded, headers) if _may_pause(request) else None
     undo = Undo(tools=box.changed(), forced=choice.forced, fenced=form.fenced, sent=sent)
     return Written(encoded, headers, undo if undo.changes() else None)
@@ -123,22 +125,19 @@ def _settings(request: Request, thinking: Thinking, form: Format, notes: Notes) 
     return settings
 
 
-def _headers(sampled: bool, betas: list[str]) -> list[tuple[str, str]]:
-    headers = [("anthropic-version", params.SAMPLING_VERSION if sampled else params.VERSION)]
-    if betas:
-        headers.append(("anthropic-beta", ",".join(betas)))
-    return headers
+def _headers(sampled: bool) -> list[tuple[str, str]]:
+    return [("anthropic-version", params.SAMPLING_VERSION if sampled else params.VERSION)]
 
 
-def _betas(request: Request, body: dict[str, Any], thinking: Thinking) -> list[str]:
-    """The betas that this very body needs: without them Anthropic refuses their fields."""
+def _betas(request: Request, body: dict[str, Any], thinking: Thinking) -> list[tuple[str, str]]:
+    """The header with the betas that this very body needs, if any: without them Anthropic refuses their fields."""
     found = params.betas(body) if request.extra else []
     wire = thinking.wire
     if wire is not None and "block_binding" in wire:
         found.append(BINDING_BETA)
     if wire is not None and wire.get("display") == "updates":
         found.append(UPDATES_BETA)
-    return found
+    return [("anthropic-beta", ",".join(found))] if found else []
 
 
 def _marks_itself(request: Request) -> bool:

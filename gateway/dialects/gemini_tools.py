@@ -128,25 +128,29 @@ class Toolbox:
         """The `tools` of the request: one entry for all functions, then Gemini's own tools."""
         if not (request.tools or request.extra):
             return []
-        own = self._own(request)
+        own = self._own(request, freely=not self.declarations or bool(self._abilities.thinking_levels))
         if request.extra.get("web_search_options") is not None and {"googleSearch": {}} not in own:
             own.append({"googleSearch": {}})
         if own and self.declarations and not self._abilities.thinking_levels:
             raise Unsupported("tools", "This model takes either functions or its own tools (such as search), not both.")
         return ([{"functionDeclarations": self.declarations}] if self.declarations else []) + own
 
-    def _own(self, request: Request) -> list[dict[str, Any]]:
-        """Gemini's own tools. Another vendor's without a counterpart goes unless the model must call one."""
+    def _own(self, request: Request, freely: bool) -> list[dict[str, Any]]:
+        """Gemini's own tools. Another vendor's without a counterpart goes unless the model must call one; so does what need not
+        be there where the model takes functions or its own tools, not both (not `freely`)."""
         choice = request.tool_choice
         forced = choice is not None and choice.mode not in ("auto", "none")
         own: list[dict[str, Any]] = []
         for tool in request.tools:
             if _is_function(tool):
                 continue
+            if tool.optional and not freely:
+                self._notes.drop(f"tools.{tool.name[:64]}", "server_tool_unsupported")
+                continue
             try:
                 own.append(self._native(tool.native))
             except Unsupported:
-                if forced or not _is_anthropics(tool.native):
+                if not tool.optional and (forced or not _is_anthropics(tool.native)):
                     raise
                 self._notes.drop(f"tools.{tool.name[:64]}", "server_tool_unsupported")
         return own
@@ -219,7 +223,8 @@ class Toolbox:
     def _native(self, native: dict[str, Any] | None) -> dict[str, Any]:
         """Gemini's own tool in its own spelling. Another vendor's web search becomes Google's; the rest has no counterpart."""
         native = native or {}
-        if str(native.get("type", "")).startswith("web_search"):
+        live = native.get("external_web_access") is not False  # else a search that must not reach the web as it is now
+        if live and str(native.get("type", "")).startswith("web_search"):
             self._notes.warn("web_search_emulated")
             return {"googleSearch": {}}
         known = {BUILT_IN.get(key, key): value for key, value in native.items()}

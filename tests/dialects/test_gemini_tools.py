@@ -191,6 +191,19 @@ def test_own_tools_beside_functions_need_the_third_generation() -> None:
         body(request, GEMINI_2_5)
 
 
+def test_a_search_that_need_not_be_there_never_stands_in_the_way() -> None:
+    live, cached = {"type": "web_search"}, {"type": "web_search", "external_web_access": False}
+    for native, abilities in ((live, GEMINI_2_5), (cached, GEMINI_3)):
+        notes = Notes()
+        request = ask(tools=[WEATHER, Tool("web_search", native=native, optional=True)])
+
+        assert len(body(request, abilities, notes)["tools"]) == 1
+        assert (notes.dropped, notes.warnings) == (["tools.web_search"], ["server_tool_unsupported"])
+    assert body(ask(tools=[Tool("web_search", native=live, optional=True)]), GEMINI_2_5)["tools"] == [
+        {"googleSearch": {}}
+    ]
+
+
 def test_a_free_form_answer_without_its_text_is_empty() -> None:
     undo = written(ask(tools=[Tool("patch", custom=True)])).undo
 
