@@ -310,8 +310,23 @@ Count = typing.Annotated[
 ]  # of tokens, as a vendor reports it; what is beyond is no count
 
 
+class Modalities(Struct, frozen=True):
+    """Tokens by what they stand for; 0 where the vendor says nothing of a kind."""
+
+    text: int = 0
+    image: int = 0
+    audio: int = 0
+
+    def plus(self, other: Modalities) -> Modalities:
+        return Modalities(self.text + other.text, self.image + other.image, self.audio + other.audio)
+
+
 class Usage(Struct, frozen=True):
-    """Tokens. `input` includes cache_read and cache_write; `output` includes reasoning. `total` as reported, else the sum."""
+    """Tokens. `input` includes cache_read and cache_write; `output` includes reasoning. `total` as reported, else the sum.
+
+    cache_write_1h: of cache_write, what is kept for an hour. input_by, read_by, output_by: `input`, `cache_read` and `output` by
+    modality, None where the vendor does not tell.
+    """
 
     input: int = 0
     output: int = 0
@@ -319,6 +334,10 @@ class Usage(Struct, frozen=True):
     cache_write: int = 0
     reasoning: int = 0
     total: int = 0
+    cache_write_1h: int = 0
+    input_by: Modalities | None = None
+    read_by: Modalities | None = None
+    output_by: Modalities | None = None
 
 
 class Continue(Struct, frozen=True):

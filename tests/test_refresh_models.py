@@ -47,8 +47,8 @@ PROVIDERS = [
         model("gpt-5.9", STEPS, ALIASES), model("gpt-5-9", STEPS), model("gpt-5.9-tts", dollars(input="1")),
         model("gpt-4.1", dollars(input="2"), context=5), model("gpt-5.8", space()), model("whisper-2", dollars(input="1")),
     ]),
-    space(id="anthropic", models=[model("claude-opus-9", TIERED)]),
-    space(id="google", models=[model("gemini-9-flash", dollars(input="0.010", output="0.5"))]),
+    space(id="anthropic", models=[model("claude-opus-9", TIERED), model("claude-opus-8", dollars(input="1", cache_write="1.25"))]),
+    space(id="google", models=[model("gemini-9-flash", dollars(input="0.010", output="0.5", input_audio="2"))]),
 ]  # fmt: skip
 
 
@@ -75,10 +75,11 @@ def test_prices_are_written_by_our_names_with_their_tiers_and_days(script: dict[
     steps = [{"input": 1.5, "cache_read": 0.15}, {"from": date(2027, 1, 1), "input": 3}]
     assert written["families"] == {
         "anthropic": {
-            "claude-opus-9": [{"input": 2, "output": 10, "tiers": [{"above": 200, "input": 4.5, "output": 10}]}]
+            "claude-opus-8": [{"input": 1, "cache_write": 1.25, "cache_write_1h": 2}],
+            "claude-opus-9": [{"input": 2, "output": 10, "tiers": [{"above": 200, "input": 4.5, "output": 10}]}],
         },
         "openai": {"gpt-4.1": [{"input": 2}], "gpt-5.9": steps, "gpt-5.9-chat": steps},
-        "gemini": {"gemini-9-flash": [{"input": 0.01, "output": 0.5}]},
+        "gemini": {"gemini-9-flash": [{"input": 0.01, "output": 0.5, "input_audio": 2}]},
     }
     assert pricing.prices_from(written).price("openai", "gpt-5.9-2026-01-01", 1_795_900_000) is not None
 

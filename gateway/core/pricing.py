@@ -4,7 +4,8 @@ Rule 1: money is whole micro-USD. Prices are micro-USD per million tokens, so th
         rounded once, at the end, up.
 Rule 2: a model without a price has no cost, which is None and never 0. Nothing is guessed from a neighbour: a price holds for
         its id and that id's dated names alone.
-Rule 3: cached tokens are part of the input and cost their own price. Where a vendor lists none they cost what input costs.
+Rule 3: cached tokens are part of the input and cost their own price. Where a vendor lists none they cost what input costs. What
+        is kept for an hour, and what is sound, costs its own where one is listed, else what the others of its kind cost.
 Rule 4: above a tier's limit ALL tokens of the call cost the tier's price (the vendors' "prompts over 200K"), judged by the input.
 """
 
@@ -25,7 +26,9 @@ MILLION = 1_000_000
 
 # What may follow an id without making it another model: a date, "latest", a revision of three digits.
 _DATED = re.compile(r"(?:[-@](?:latest|\d{8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d|\d{3}))?\Z")
-_RATES = ("input", "output", "cache_read", "cache_write")
+_RATES = (
+    "input", "output", "cache_read", "cache_write", "cache_write_1h", "input_audio", "cache_read_audio", "output_audio",
+)  # fmt: skip
 
 
 class PriceError(ValueError):
@@ -39,6 +42,10 @@ class Rates(Struct, frozen=True, kw_only=True):
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
+    input_audio: int | None = None
+    cache_read_audio: int | None = None
+    output_audio: int | None = None
 
 
 class Tier(Struct, frozen=True):
@@ -85,18 +92,37 @@ def cost_microusd(price: Price | None, usage: Usage) -> int | None:
     output, read, write = (max(0, count) for count in (usage.output, usage.cache_read, usage.cache_write))
     if output and rates.output is None:
         return None
+    made = rates.output or 0
     fresh = max(0, usage.input - read - write)
-    total = (
-        fresh * rates.input
-        + read * _or_input(rates.cache_read, rates)
-        + write * _or_input(rates.cache_write, rates)
-        + output * (rates.output or 0)
-    )
+    total = fresh * rates.input + read * _or(rates.cache_read, rates.input) + output * made
+    total += write * _or(rates.cache_write, rates.input) + _hour_long(usage, write, rates)
+    if usage.input_by is not None or usage.output_by is not None:
+        total += _spoken(usage, rates, fresh, read, output)
     return -(-total // MILLION)
 
 
-def _or_input(rate: int | None, rates: Rates) -> int:
-    return rates.input if rate is None else rate
+def _hour_long(usage: Usage, write: int, rates: Rates) -> int:
+    """What the tokens kept for an hour cost beyond the others written to the cache."""
+    if rates.cache_write_1h is None or usage.cache_write_1h <= 0:
+        return 0
+    return min(usage.cache_write_1h, write) * (rates.cache_write_1h - _or(rates.cache_write, rates.input))
+
+
+def _spoken(usage: Usage, rates: Rates, fresh: int, read: int, output: int) -> int:
+    """What sound costs beyond text, heard, remembered and spoken."""
+    heard, cached, said = (by.audio if by is not None else 0 for by in (usage.input_by, usage.read_by, usage.output_by))
+    cached = min(max(0, cached), read)
+    heard, said = min(max(0, heard - cached), fresh), min(max(0, said), output)
+    kept, made = _or(rates.cache_read, rates.input), rates.output or 0
+    return (
+        heard * (_or(rates.input_audio, rates.input) - rates.input)
+        + cached * (_or(rates.cache_read_audio, kept) - kept)
+        + said * (_or(rates.output_audio, made) - made)
+    )
+
+
+def _or(rate: int | None, other: int) -> int:
+    return other if rate is None else rate
 
 
 # ---------------------------------------------------------------- the file

@@ -54,6 +54,13 @@ class OutputDetails(Struct):
     thinking_tokens: Count = 0
 
 
+NO_CREATION = msgspec.Raw(b"null")  # cache_creation, where nothing is told of it
+
+
+class CacheCreation(Struct):
+    ephemeral_1h_input_tokens: Count = 0
+
+
 class WireUsage(Struct):
     """As reported; None for what was left out, which in a stream means: unchanged."""
 
@@ -62,6 +69,7 @@ class WireUsage(Struct):
     cache_read_input_tokens: Count | None = None
     output_tokens: Count | None = None
     output_tokens_details: OutputDetails | None = None
+    cache_creation: msgspec.Raw = NO_CREATION
     service_tier: str | None = None
     speed: str | None = None
 
@@ -70,14 +78,17 @@ class WireUsage(Struct):
         if before is None:
             return self
         values = {name: getattr(self, name) for name in self.__struct_fields__}
-        return WireUsage(**{name: getattr(before, name) if value is None else value for name, value in values.items()})
+        return WireUsage(
+            **{name: getattr(before, name) if _is_unsaid(value) else value for name, value in values.items()}
+        )
 
     def plain(self) -> Usage:
         """Anthropic counts cached input apart; the total input is the sum of the three."""
         read, write = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
         input_, output = (self.input_tokens or 0) + read + write, self.output_tokens or 0
         reasoning = self.output_tokens_details.thinking_tokens if self.output_tokens_details else 0
-        return Usage(input_, output, read, write, reasoning, input_ + output)
+        hour_long = _hour_long(self.cache_creation) if write and self.cache_creation is not NO_CREATION else 0
+        return Usage(input_, output, read, write, reasoning, input_ + output, hour_long)
 
     def tier(self) -> str | None:
         """In OpenAI's words."""
@@ -86,8 +97,22 @@ class WireUsage(Struct):
         return {"standard": "default", "priority": "priority"}.get(self.service_tier or "")
 
 
+def _is_unsaid(value: Any) -> bool:
+    return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
+
+
+def _hour_long(creation: msgspec.Raw) -> int:
+    """How many of the tokens written to the cache are kept for an hour."""
+    try:
+        found: CacheCreation | None = _CREATION.decode(creation)
+    except msgspec.DecodeError:
+        return 0
+    return found.ephemeral_1h_input_tokens if found is not None else 0
+
+
 NO_USAGE = msgspec.Raw(b"null")
 _USAGE = msgspec.json.Decoder(WireUsage | None)
+_CREATION = msgspec.json.Decoder(CacheCreation | None)
 
 
 def read_usage(raw: msgspec.Raw) -> WireUsage | None:

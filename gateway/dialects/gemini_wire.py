@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from gateway.dialects.gemini_parts import GOOGLE, SIGNATURE
 from gateway.dialects.gemini_tools import Undo, read_call
 from gateway.errors import FaultKind
-from gateway.types import Count, FinishReason, Image, Opaque, ToolCall, Usage, VendorBlock
+from gateway.types import Count, FinishReason, Image, Modalities, Opaque, ToolCall, Usage, VendorBlock
 
 Decoded = TypeVar("Decoded")
 
@@ -81,6 +81,14 @@ class Counts(Struct, rename="camel"):
     tool_use_prompt_token_count: Count | None = None
     cached_content_token_count: Count | None = None
     total_token_count: Count | None = None
+    prompt_tokens_details: Raw = Raw()
+    cache_tokens_details: Raw = Raw()
+    candidates_tokens_details: Raw = Raw()
+
+
+class OfModality(Struct, rename="camel"):
+    modality: str = ""
+    token_count: Count = 0
 
 
 class Rejection(Struct):
@@ -161,6 +169,7 @@ BLOCKS = {
 
 _ANY = msgspec.json.Decoder()
 _COUNTS = msgspec.json.Decoder(Counts)
+_MODALITIES = msgspec.json.Decoder(list[OfModality] | None)
 _ERRORS = msgspec.json.Decoder(Enclosed | list[Enclosed])
 _REJECTION = msgspec.json.Decoder(Rejection)
 
@@ -182,8 +191,29 @@ def read_usage(raw: Raw) -> Usage | None:
     thoughts = counts.thoughts_token_count or 0
     made = (counts.candidates_token_count or 0) + thoughts
     return Usage(
-        given, made, counts.cached_content_token_count or 0, 0, thoughts, counts.total_token_count or given + made
+        given,
+        made,
+        counts.cached_content_token_count or 0,
+        0,
+        thoughts,
+        counts.total_token_count or given + made,
+        0,
+        _by_modality(counts.prompt_tokens_details) if counts.prompt_tokens_details else None,
+        _by_modality(counts.cache_tokens_details) if counts.cache_tokens_details else None,
+        _by_modality(counts.candidates_tokens_details) if counts.candidates_tokens_details else None,
     )
+
+
+def _by_modality(raw: Raw) -> Modalities | None:
+    """Tokens by modality; those of documents and videos are what they cost as, and have no name at OpenAI."""
+    found = lenient(_MODALITIES, raw)
+    if not found:
+        return None
+    sums = {"TEXT": 0, "IMAGE": 0, "AUDIO": 0}
+    for entry in found:
+        if entry.modality in sums:
+            sums[entry.modality] += entry.token_count
+    return Modalities(sums["TEXT"], sums["IMAGE"], sums["AUDIO"])
 
 
 def read_error(body: bytes) -> Rejection | None:

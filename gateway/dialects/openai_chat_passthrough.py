@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.splice import set_members
 from gateway.dialects.openai_usage import usage_of
-from gateway.types import BadReply, Change, Count, Glance, Peek, Usage
+from gateway.types import BadReply, Change, Count, Glance, Modalities, Peek, Usage
 
 _decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 _OLD_CAP = b'"max_tokens"'
@@ -77,10 +77,12 @@ def _asking_for_usage(options: Raw | None) -> bytes:
 class _PromptDetails(Struct):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class _CompletionDetails(Struct):
     reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class _Usage(Struct):
@@ -93,10 +95,10 @@ class _Usage(Struct):
 
 class _Message(Struct):
     content: str | None = None
-    tool_calls: Raw | None = None
-    function_call: Raw | None = None
+    tool_calls: Raw = Raw()
+    function_call: Raw = Raw()
     refusal: str | None = None
-    audio: Raw | None = None
+    audio: Raw = Raw()
     reasoning_content: str | None = None
 
 
@@ -139,6 +141,10 @@ def _usage(usage: _Usage | None) -> Usage | None:
         (prompt.cache_write_tokens or 0) if prompt else 0,
         (completion.reasoning_tokens or 0) if completion else 0,
         usage.prompt_tokens + usage.completion_tokens if usage.total_tokens is None else usage.total_tokens,
+        0,
+        Modalities(audio=prompt.audio_tokens) if prompt and prompt.audio_tokens else None,
+        None,
+        Modalities(audio=completion.audio_tokens) if completion and completion.audio_tokens else None,
     )
 
 
@@ -153,8 +159,8 @@ def _says(choice: _Choice) -> bool:
     return _filled(message.tool_calls) or _filled(message.function_call) or _filled(message.audio)
 
 
-def _filled(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) not in (b"null", b"[]")
+def _filled(raw: Raw) -> bool:
+    return bytes(raw) not in (b"", b"null", b"[]")
 
 
 def _glance_slowly(body: bytes) -> Glance:

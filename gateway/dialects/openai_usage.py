@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from gateway.types import MAX_COUNT, Usage
+from gateway.types import MAX_COUNT, Modalities, Usage
 
 
 def usage_of(value: object) -> Usage | None:
@@ -23,6 +23,8 @@ def usage_of(value: object) -> Usage | None:
         cache_write=_count(before, "cache_write_tokens"),
         reasoning=_count(after, "reasoning_tokens"),
         total=total if _is_count(total) else prompt + completion,
+        input_by=_by_modality(before),
+        output_by=_by_modality(after),
     )
 
 
@@ -31,15 +33,30 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     details: dict[str, int] = {"cached_tokens": usage.cache_read}
     if usage.cache_write:
         details["cache_write_tokens"] = usage.cache_write
+    if usage.input_by is not None:
+        details |= _named(usage.input_by)
     written: dict[str, Any] = {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.total or usage.input + usage.output,
         "prompt_tokens_details": details,
     }
-    if usage.reasoning:
-        written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    made = {"reasoning_tokens": usage.reasoning} if usage.reasoning else {}
+    if usage.output_by is not None:
+        made |= _named(usage.output_by)
+    if made:
+        written["completion_tokens_details"] = made
     return written
+
+
+def _named(by: Modalities) -> dict[str, int]:
+    return {f"{name}_tokens": count for name in by.__struct_fields__ if (count := getattr(by, name))}
+
+
+def _by_modality(details: object) -> Modalities | None:
+    """Tokens by what they stand for, None where nothing but text is told of: OpenAI says 0 for the rest."""
+    found = Modalities(_count(details, "text_tokens"), _count(details, "image_tokens"), _count(details, "audio_tokens"))
+    return found if found.image or found.audio else None
 
 
 def _count(details: object, field: str) -> int:

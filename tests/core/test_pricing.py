@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.core.catalogue import catalogue_from
 from gateway.core.pricing import Price, PriceBook, PriceError, Rates, Tier, cost_microusd, prices_from
-from gateway.types import Usage
+from gateway.types import Modalities, Usage
 
 CONFIG = Path(__file__).parents[2] / "config"
 NOW = 1_795_900_000  # 2026-11-28
@@ -46,6 +46,32 @@ def test_cached_tokens_are_part_of_the_input_and_cost_less_or_more() -> None:
 def test_where_the_vendor_lists_no_cache_price_cached_tokens_cost_what_input_costs() -> None:
     price = Price(rates=Rates(input=2_000_000, output=8_000_000))
     assert cost_microusd(price, Usage(input=1000, cache_read=600, cache_write=300)) == 2000
+
+
+HOURLY = Price(rates=Rates(input=3_000_000, output=15_000_000, cache_write=3_750_000, cache_write_1h=6_000_000))
+
+
+def test_what_is_kept_for_an_hour_costs_more_than_what_is_kept_for_minutes() -> None:
+    usage = Usage(input=1000, cache_write=300, cache_write_1h=100)
+    assert cost_microusd(HOURLY, usage) == 700 * 3 + 750 + 600
+    assert cost_microusd(CLAUDE, usage) == 700 * 3 + 1125  # no price of its own: that of the others
+    assert cost_microusd(HOURLY, Usage(input=10, cache_write=1, cache_write_1h=99)) == 9 * 3 + 6
+    assert cost_microusd(HOURLY, Usage(input=10, cache_write_1h=-5)) == 30
+
+
+def test_sound_costs_its_own_price_heard_remembered_and_spoken() -> None:
+    rates = Rates(
+        input=1_000_000, output=4_000_000, cache_read=100_000, input_audio=3_000_000, cache_read_audio=500_000,
+        output_audio=9_000_000,
+    )  # fmt: skip
+    usage = Usage(
+        input=100, output=10, cache_read=40,
+        input_by=Modalities(text=20, audio=80), read_by=Modalities(audio=30), output_by=Modalities(audio=10),
+    )  # fmt: skip
+    assert cost_microusd(Price(rates=rates), usage) == 10 * 1 + 50 * 3 + 10 * 0.1 + 30 * 0.5 + 10 * 9
+    assert cost_microusd(CLAUDE, Usage(input=100, output=10, input_by=Modalities(audio=80))) == 300 + 150
+    absurd = Usage(input=10, output=1, input_by=Modalities(audio=10**6), output_by=Modalities(audio=-3))
+    assert cost_microusd(Price(rates=rates), absurd) == 10 * 3 + 4
 
 
 def test_the_sum_is_rounded_once_and_up() -> None:
@@ -131,6 +157,8 @@ def test_the_shipped_prices_are_sane(book: PriceBook) -> None:
                 assert rates.output is None or rates.output >= rates.input, model
                 assert rates.cache_read is None or rates.cache_read <= rates.input, model
                 assert rates.cache_write is None or rates.cache_write >= rates.input, model
+                assert (rates.cache_write_1h or 0) in (0, 2 * rates.input), model
+                assert rates.input_audio is None or rates.input_audio >= rates.input, model
     assert seen > 100
 
 
@@ -145,6 +173,9 @@ def test_the_models_that_users_are_told_of_have_prices(book: PriceBook) -> None:
         ("gemini", "gemini-embedding-001"),
     ):
         assert book.price(family, model, NOW) is not None, model
+    claude, flash = book.price("anthropic", "claude-sonnet-4-6", NOW), book.price("gemini", "gemini-2.5-flash", NOW)
+    assert claude is not None and claude.rates.cache_write_1h == 6_000_000
+    assert flash is not None and (flash.rates.input_audio, flash.rates.cache_read_audio) == (1_000_000, 100_000)
 
 
 def test_what_is_priced_by_tokens_is_a_model_that_the_catalogue_places(book: PriceBook) -> None:

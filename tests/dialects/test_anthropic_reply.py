@@ -47,6 +47,22 @@ def test_an_answer_says_who_it_is_and_what_it_cost() -> None:
 
 
 @pytest.mark.parametrize(
+    ("creation", "hour_long"),
+    [
+        ({"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2}, 2),
+        ({}, 0),
+        (None, 0),
+        ("odd", 0),
+        ({"ephemeral_1h_input_tokens": "x"}, 0),
+    ],
+)
+def test_what_is_kept_for_an_hour_is_told_apart(creation: Any, hour_long: int) -> None:
+    usage = {"input_tokens": 10, "output_tokens": 1, "cache_creation_input_tokens": 3, "cache_creation": creation}
+
+    assert reply(words("hi"), usage=usage).usage == Usage(13, 1, cache_write=3, total=14, cache_write_1h=hour_long)
+
+
+@pytest.mark.parametrize(
     "usage", [None, {"input_tokens": "many"}, [], {"input_tokens": 1.5}, {"input_tokens": 10**400}]
 )
 def test_a_figure_gone_wrong_costs_the_figure_and_not_the_answer(usage: Any) -> None:

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.gemini import Gemini
-from gateway.types import BadReply, Image, Opaque, Reasoning, Refusal, Reply, Text, ToolCall, Usage, VendorBlock
+from gateway.types import (
+    BadReply,
+    Image,
+    Modalities,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Reply,
+    Text,
+    ToolCall,
+    Usage,
+    VendorBlock,
+)
 
 
 def read(
@@ -145,6 +157,25 @@ def test_thoughts_count_as_output_and_tool_prompts_as_input() -> None:
     assert read({"text": "x"}, more={"usageMetadata": counts}).usage == Usage(
         15, 10, cache_read=8, reasoning=7, total=25
     )
+
+
+def test_tokens_are_counted_by_modality_where_gemini_does() -> None:
+    counts = {
+        "promptTokenCount": 100,
+        "cachedContentTokenCount": 40,
+        "candidatesTokenCount": 9,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20}, {"modality": "AUDIO", "tokenCount": 70},
+                                {"modality": "VIDEO", "tokenCount": 10}],
+        "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 40}],
+        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 9}],
+    }  # fmt: skip
+    usage = read({"text": "x"}, more={"usageMetadata": counts}).usage
+
+    assert usage is not None
+    assert (usage.input_by, usage.read_by) == (Modalities(text=20, audio=70), Modalities(audio=40))
+    assert usage.output_by == Modalities(image=9)
+    odd = read({"text": "x"}, more={"usageMetadata": {**counts, "promptTokensDetails": "odd"}}).usage
+    assert odd is not None and (odd.input, odd.input_by) == (100, None)
 
 
 @pytest.mark.parametrize("counts", [None, "many", {"promptTokenCount": "a"}, {"totalTokenCount": 10**400}, []])

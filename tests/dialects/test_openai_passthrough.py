@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dialects import openai_chat_passthrough
 from gateway.dialects.openai_chat import OPENAI_CHAT
-from gateway.types import BadReply, BadRequest, Change, Glance, Usage
+from gateway.dialects.openai_usage import usage_object, usage_of
+from gateway.types import BadReply, BadRequest, Change, Glance, Modalities, Usage
 
 BODY = b'{ "temperature" : 1.10,\n "model":"fast" , "messages":[ {"role":"user","content":"a\\/b \xc3\xa9"} ],"seed":12345678901234567890123 }'
 
@@ -174,6 +176,18 @@ def test_usage_and_finish_are_read_from_an_answer() -> None:
     assert OPENAI_CHAT.glance(answer(finish="length")) == Glance(READ, empty=False, finish="length")
 
 
+def test_sound_is_counted_apart_whole_and_streamed() -> None:
+    spoken = {
+        "prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 6}, "completion_tokens_details": {"audio_tokens": 4},
+    }  # fmt: skip
+    usage = Usage(9, 5, total=14, input_by=Modalities(audio=6), output_by=Modalities(audio=4))
+
+    assert OPENAI_CHAT.glance(answer(usage=spoken)).usage == usage
+    assert usage_of(spoken) == usage
+    assert usage_object(usage) == spoken
+
+
 @pytest.mark.parametrize(
     "usage",
     [None, {}, [], "no", {"prompt_tokens": "23"}, {"prompt_tokens": 1.5, "completion_tokens": 1}, {"prompt_tokens": True, "completion_tokens": 1},
@@ -240,3 +254,14 @@ def test_what_is_no_answer_is_a_bad_reply(body: bytes) -> None:
 def test_no_bytes_raise_anything_but_bad_reply(body: bytes) -> None:
     with pytest.raises(BadReply):
         OPENAI_CHAT.glance(body)
+
+
+def test_an_answer_with_calls_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_chat_passthrough, "_glance_slowly", None)
+    calls = {
+        "content": None,
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    }
+
+    assert OPENAI_CHAT.glance(answer(calls, "tool_calls")) == Glance(READ, empty=False, finish="tool_calls")
+    assert OPENAI_CHAT.glance(answer({"content": None, "tool_calls": []})).empty
