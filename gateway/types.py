@@ -325,7 +325,8 @@ class Usage(Struct, frozen=True):
     """Tokens. `input` includes cache_read and cache_write; `output` includes reasoning. `total` as reported, else the sum.
 
     cache_write_1h: of cache_write, what is kept for an hour. input_by, read_by, output_by: `input`, `cache_read` and `output` by
-    modality, None where the vendor does not tell.
+    modality, None where the vendor does not tell. own: the vendor's own usage object under its name, as values for JSON, for
+    clients that reckon with what has no place here.
     """
 
     input: int = 0
@@ -338,6 +339,7 @@ class Usage(Struct, frozen=True):
     input_by: Modalities | None = None
     read_by: Modalities | None = None
     output_by: Modalities | None = None
+    own: dict[str, Any] | None = None
 
 
 class Continue(Struct, frozen=True):

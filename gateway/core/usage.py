@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from gateway.types import Modalities, Usage
 
 
@@ -20,7 +24,19 @@ def summed(before: Usage | None, now: Usage | None) -> Usage | None:
         _both(before.input_by, now.input_by),
         _both(before.read_by, now.read_by),
         _both(before.output_by, now.output_by),
+        now.own if before.own is None else _added(before.own, now.own or {}),
     )
+
+
+def _added(before: Any, now: Any) -> Any:
+    """Two JSON values of the same place: counts add up, objects member by member, of anything else the later stays."""
+    before, now = (msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value for value in (before, now))
+    if isinstance(before, dict) and isinstance(now, dict):
+        shared = {key: _added(before[key], now[key]) for key in before.keys() & now.keys()}
+        return {**before, **now, **shared}
+    if type(before) is int and type(now) is int:
+        return before + now
+    return before if now is None else now
 
 
 def _both(before: Modalities | None, now: Modalities | None) -> Modalities | None:

@@ -22,6 +22,7 @@ from gateway.dialects.anthropic_wire import (
     read_usage,
     refusal_text,
     url_citations,
+    whole_usage,
 )
 from gateway.types import (
     BadReply,
@@ -84,7 +85,7 @@ def read_reply(body: bytes, undo: Undo) -> Reply:
 
 def _reply(message: _Message, parts: _Parts, undo: Undo) -> Reply:
     reported = read_usage(message.usage)
-    usage = reported.plain() if reported else None
+    usage = reported.plain(whole_usage(message.usage)) if reported else None
     if undo.so_far is not None:
         usage = summed(undo.so_far.usage, usage)
     again = None

@@ -28,6 +28,7 @@ from gateway.dialects.anthropic_wire import (
     read_error,
     read_usage,
     refusal_text,
+    usage_fields,
 )
 from gateway.errors import FaultKind
 from gateway.types import (
@@ -117,6 +118,7 @@ class Reader:
         self._blocks: dict[int, OpenBlock] = {}
         self._stop = _Stop()
         self._usage: WireUsage | None = None
+        self._own: dict[str, Any] = {}  # the same as Anthropic spells it
         self._over = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -183,12 +185,13 @@ class Reader:
         if seen is None:
             return []
         self._usage = seen.over(self._usage)
+        self._own.update(usage_fields(raw))
         usage = self._usages()
         return [UsageSeen(usage)] if usage is not None else []
 
     def _usages(self) -> Usage | None:
         """Of this request, and of those before it for the same answer."""
-        now = self._usage.plain() if self._usage is not None else None
+        now = self._usage.plain(dict(self._own)) if self._usage is not None else None
         return now if self._before is None else summed(self._before.usage, now)
 
     def _block_start(self, frame: _BlockStart) -> list[Event]:

@@ -82,13 +82,14 @@ class WireUsage(Struct):
             **{name: getattr(before, name) if _is_unsaid(value) else value for name, value in values.items()}
         )
 
-    def plain(self) -> Usage:
-        """Anthropic counts cached input apart; the total input is the sum of the three."""
+    def plain(self, own: Any = None) -> Usage:
+        """Anthropic counts cached input apart; the total input is the sum of the three. `own`: the object itself."""
         read, write = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
         input_, output = (self.input_tokens or 0) + read + write, self.output_tokens or 0
         reasoning = self.output_tokens_details.thinking_tokens if self.output_tokens_details else 0
         hour_long = _hour_long(self.cache_creation) if write and self.cache_creation is not NO_CREATION else 0
-        return Usage(input_, output, read, write, reasoning, input_ + output, hour_long)
+        given = None if own is None else {"anthropic": own}
+        return Usage(input_, output, read, write, reasoning, input_ + output, hour_long, None, None, None, given)
 
     def tier(self) -> str | None:
         """In OpenAI's words."""
@@ -122,6 +123,24 @@ def read_usage(raw: msgspec.Raw) -> WireUsage | None:
     except msgspec.DecodeError:
         return None
     return usage
+
+
+def whole_usage(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """A usage object that was read, to be written again as it is; None when it is no text."""
+    try:
+        bytes(raw).decode()
+    except UnicodeDecodeError:
+        return None
+    return raw
+
+
+def usage_fields(raw: msgspec.Raw) -> dict[str, Any]:
+    """The members of a usage object of a stream that say something, {} when it is none."""
+    try:
+        fields = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return {key: value for key, value in fields.items() if value is not None} if isinstance(fields, dict) else {}
 
 
 def finish_reason(stop_reason: str | None, calls: bool) -> FinishReason:

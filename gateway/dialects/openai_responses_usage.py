@@ -27,13 +27,14 @@ def usage_of(value: object) -> Usage | None:
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """The usage object for a client. Typed clients refuse one without all of its counts."""
+    """The usage object for a client. Typed clients refuse one without all of its counts, and take a vendor's own beside them."""
     return {
         "input_tokens": usage.input,
         "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.total or usage.input + usage.output,
+        **(usage.own or {}),
     }
 
 

@@ -29,7 +29,10 @@ def usage_of(value: object) -> Usage | None:
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """The usage object for a client. A detail that no vendor reported is left out rather than guessed."""
+    """The usage object for a client. A detail that no vendor reported is left out rather than guessed.
+
+    A vendor's own object stands beside OpenAI's fields under the vendor's name, for what these cannot say.
+    """
     details: dict[str, int] = {"cached_tokens": usage.cache_read}
     if usage.cache_write:
         details["cache_write_tokens"] = usage.cache_write
@@ -46,6 +49,8 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         made |= _named(usage.output_by)
     if made:
         written["completion_tokens_details"] = made
+    if usage.own is not None:
+        written.update(usage.own)
     return written
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from msgspec import structs
+
 from gateway.types import (
     Annotated,
     BlockDone,
@@ -26,6 +29,7 @@ from gateway.types import (
     ToolCall,
     ToolDelta,
     ToolStart,
+    Usage,
     UsageSeen,
     VendorBlock,
 )
@@ -99,13 +103,13 @@ def _keep(said: Said, event: Event) -> None:
         case BlockDone(block):
             said["replay"].append(block.opaque)
         case UsageSeen(usage):
-            said["usage"] = usage
+            said["usage"] = _told(usage)
 
 
 def whole(reply: Reply) -> Said:
     """The first choice of a whole answer."""
     choice: Choice = reply.choices[0]
-    said = _empty() | {"id": reply.id, "model": reply.model, "usage": reply.usage}
+    said = _empty() | {"id": reply.id, "model": reply.model, "usage": _told(reply.usage)}
     said |= {"finish": choice.finish, "stop_sequence": choice.stop_sequence}
     for part in choice.parts:
         match part:
@@ -127,3 +131,8 @@ def whole(reply: Reply) -> Said:
 
 def _without_nothing(said: Said) -> Said:
     return said | {"replay": [opaque for opaque in said["replay"] if opaque is not None]}
+
+
+def _told(usage: Usage | None) -> Usage | None:
+    """A vendor's own object may be kept as bytes; what counts is what a client reads."""
+    return structs.replace(usage, own=msgspec.json.decode(msgspec.json.encode(usage.own))) if usage else None

@@ -9,6 +9,7 @@ import pytest
 from anthropic_models import DIALECT, block, frame, of, read, started, stopped, text, tool
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.types import (
     Annotated,
@@ -44,10 +45,10 @@ def error(type_: str, **fields: Any) -> bytes:
 def test_a_plain_answer() -> None:
     assert read(started(), text(0, "Hel", "lo"), stopped()) == [
         Start("msg_1", "claude"),
-        UsageSeen(Usage(3, 1, total=4)),
+        UsageSeen(Usage(3, 1, total=4, own={"anthropic": {"input_tokens": 3, "output_tokens": 1}})),
         TextDelta("Hel"),
         TextDelta("lo"),
-        UsageSeen(Usage(3, 7, total=10)),
+        UsageSeen(Usage(3, 7, total=10, own={"anthropic": {"input_tokens": 3, "output_tokens": 7}})),
         Finished("stop"),
         Ended(),
     ]
@@ -165,7 +166,11 @@ def test_later_usage_replaces_and_never_adds() -> None:
     last = {"output_tokens": 20, "cache_read_input_tokens": 90, "output_tokens_details": {"thinking_tokens": 4}}
     seen = [event.usage for event in of(read(started(first), text(0, "x"), stopped(usage=last)), UsageSeen)]
 
-    assert seen == [Usage(115, 1, 100, 5, 0, 116), Usage(105, 20, 90, 5, 4, 125)]
+    assert [structs.replace(usage, own=None) for usage in seen] == [
+        Usage(115, 1, 100, 5, 0, 116),
+        Usage(105, 20, 90, 5, 4, 125),
+    ]
+    assert seen[-1].own == {"anthropic": {**first, **last}}
 
 
 def test_a_refusal_says_why() -> None:
