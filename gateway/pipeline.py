@@ -306,8 +306,8 @@ class Run(Outcome):
             body, extra, sink = prepare(call, choice, self._routes.translation, p.replay, self._outlet, trail, p.clock)
         except Unsupported as unsupported:
             if not self._faults and not self._skips:
-                code, param = unsupported.code, unsupported.param
-                raise UnsupportedParameter(unsupported.message, param=param, code=code) from None
+                told = call.terms.dialect.retold(unsupported, call.body)
+                raise UnsupportedParameter(told.message, param=told.param, code=told.code) from None
             self._drop(deployment)
             self._skip(choice, "unsupported", f"does not take {unsupported.param}", None)
             return None

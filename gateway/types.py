@@ -670,6 +670,10 @@ class ClientHalf(Protocol):
 
     def write_error(self, error: ClientError) -> bytes: ...
 
+    def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
+        """A provider's refusal of the request that `body` is, its place spelled as the client spelled it."""
+        ...
+
 
 class ProviderHalf(Protocol):
     """A dialect as a provider speaks it. What its client half reads (Request, EmbeddingRequest) it writes."""
@@ -708,7 +712,14 @@ class Passthrough(Protocol):
         ...
 
 
-class NoStreams:
+class SameWords:
+    """Of a dialect whose fields have the names that refusals use, and no places inside messages."""
+
+    def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
+        return refused
+
+
+class NoStreams(SameWords):
     """The stream side of a dialect that has none. Its `peek` never says stream, so nobody asks for these."""
 
     ping = b""
@@ -799,7 +810,7 @@ def from_strict(name: str) -> None:
 
 
 class Unsupported(Exception):
-    """A parameter or content that the chosen upstream cannot take. `param` is its place in the client's request.
+    """A parameter or content that the chosen upstream cannot take. `param` is its place in the request (core/places.py).
 
     The pipeline turns it into 400 `unsupported_parameter` (or `code`).
     """

@@ -206,7 +206,8 @@ def legal_id(id_: str) -> str:
 def result_block(result: ToolResult, place: str) -> Block:
     """What a tool answered: one plain text stays a string, everything else is a list of blocks."""
     block: Block = {"type": "tool_result", "tool_use_id": legal_id(result.call_id)}
-    blocks = [made for part in result.parts if (made := content_block(part, place)) is not None]
+    inside = enumerate(result.parts)
+    blocks = [made for at, part in inside if (made := content_block(part, f"{place}.content[{at}]")) is not None]
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
         block["content"] = blocks[0]["text"]
     elif blocks:

@@ -7,6 +7,8 @@ Source: anthropic types message_param.py; the texts of Anthropic's own refusals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -38,8 +40,13 @@ def read_system(value: object) -> list[Message]:
     """The top-level system as the first message; none when it says nothing."""
     if value is None:
         return []
-    said = [part for part in texts(value, "system") if part.text and not part.text.startswith(BILLING)]
+    said = [part for part in texts(value, "system") if speaks(part)]
     return [Message("system", list[Part](said))] if said else []
+
+
+def speaks(part: Text) -> bool:
+    """Whether a text of the top-level system says something to a model."""
+    return bool(part.text) and not part.text.startswith(BILLING)
 
 
 def read_messages(value: object, body: bytes, losses: Losses) -> list[Message]:
@@ -78,12 +85,17 @@ def _assistant(blocks: list[Block], inputs: list[str], param: str, losses: Losse
     parts: list[Part] = []
     for place, (block, arguments) in enumerate(zip(blocks, inputs, strict=True)):
         found = assistant_block(block, arguments, f"{param}.{place}", losses)
-        before, first = (parts[-1] if parts else None), (found[0] if found else None)
-        if isinstance(first, ToolCall) and isinstance(before, Reasoning) and _is_sealed(before) and not before.text:
-            first.opaque = before.opaque
-            parts.pop()
+        if merges(parts, found):
+            found[0].opaque = parts.pop().opaque  # type: ignore[union-attr]
         parts += found
     return parts
+
+
+def merges(parts: Sequence[Part], found: Sequence[Part]) -> bool:
+    """Whether the last of `parts` is a sealed thing that belongs to the call found behind it."""
+    before, first = (parts[-1] if parts else None), (found[0] if found else None)
+    sealed = isinstance(before, Reasoning) and _is_sealed(before) and not before.text
+    return sealed and isinstance(first, ToolCall)
 
 
 def _is_sealed(thought: Reasoning) -> bool:

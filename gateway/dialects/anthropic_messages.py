@@ -12,7 +12,7 @@ client_   peek      the top level, on every call          messages  system, mess
           request   body -> types.Request                 content   the blocks of a message
           checks    types, and Anthropic's words          tools     tools, tool_choice
           reply     types.Reply, errors -> body           writer    events -> their event stream
-          lists     token counts, the list of models
+          lists     token counts, the list of models     places    where a refused thing stood
 bytes     client_passthrough  change, glance              client_tap  beside a stream
 both      wire      usage, stop reasons, errors
 
@@ -24,9 +24,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.places import retold
 from gateway.dialects import anthropic_client_passthrough as passthrough
+from gateway.dialects import anthropic_client_places, anthropic_reply, anthropic_request
 from gateway.dialects import anthropic_client_request as incoming
-from gateway.dialects import anthropic_reply, anthropic_request
 from gateway.dialects.anthropic_client_lists import model_entry, write_count, write_models
 from gateway.dialects.anthropic_client_peek import peek
 from gateway.dialects.anthropic_client_reply import write_error, write_reply
@@ -47,6 +48,7 @@ from gateway.types import (
     StreamWriter,
     Tap,
     Target,
+    Unsupported,
     Written,
 )
 
@@ -78,6 +80,13 @@ class AnthropicMessages:
 
     def write_error(self, error: ClientError) -> bytes:
         return write_error(error)
+
+    def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
+        """Anthropic's clients look for the place at the beginning of the message."""
+        told = retold(refused, anthropic_client_places.spelled(refused.param, body))
+        if told.message.startswith(told.param):
+            return told
+        return Unsupported(told.param, f"{told.param}: {told.message}", told.code)
 
     def read_count(self, body: bytes) -> Request:
         """The request of /v1/messages/count_tokens. Raises BadRequest, never anything else."""

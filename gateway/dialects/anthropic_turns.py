@@ -164,13 +164,13 @@ class _Turns:
         self._turn("user", place)
         for j, part in enumerate(message.parts):
             if isinstance(part, ToolResult):
-                self._result(part, f"{place}.content[{j}]", place)
+                self._result(part, f"{place}.content[{j}]")
         self._blocks += _spoken(message, place)
 
-    def _result(self, result: ToolResult, inside: str, place: str) -> None:
+    def _result(self, result: ToolResult, place: str) -> None:
         id_ = legal_id(result.call_id)
         if id_ in self._calls and self._calls[id_] is None:
-            self._calls[id_] = result_block(result, inside)
+            self._calls[id_] = result_block(result, place)
         elif self._repair:
             self._notes.warn("tool_result_dropped")
         else:

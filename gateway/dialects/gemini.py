@@ -25,8 +25,9 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.core.places import retold
+from gateway.dialects import gemini_client_places, gemini_reply, gemini_request
 from gateway.dialects import gemini_passthrough as passthrough
-from gateway.dialects import gemini_reply, gemini_request
 from gateway.dialects.gemini_client_array import ArrayForm
 from gateway.dialects.gemini_client_errors import write_error
 from gateway.dialects.gemini_client_peek import peek
@@ -48,6 +49,7 @@ from gateway.types import (
     StreamWriter,
     Tap,
     Target,
+    Unsupported,
     Written,
 )
 
@@ -88,6 +90,9 @@ class Gemini:
 
     def write_error(self, error: ClientError) -> bytes:
         return write_error(error)
+
+    def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
+        return retold(refused, gemini_client_places.spelled(refused.param, body))
 
     def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
         """Raises Unsupported when the target cannot take something that must not be dropped. Never changes `request`."""

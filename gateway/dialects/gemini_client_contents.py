@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from gateway.core.places import Spot, grown
 from gateway.dialects.gemini_client_fields import Fields, inside, invalid, members, missing, optional_text, repeated
 from gateway.dialects.gemini_client_parts import KINDS, read_call, read_part, read_result
 from gateway.types import Message, Part, Reasoning, Text, ToolCall, ToolResult
@@ -36,14 +37,29 @@ def read_system(value: object, where: str) -> list[Message]:
     return [Message("system", texts)] if texts else []
 
 
-def read_contents(value: object, where: str) -> list[Message]:
-    """A string, one Content, or a list of them. Raises BadRequest naming the place, also when nothing is said at all."""
+def read_contents(value: object, where: str, spots: list[Spot] | None = None) -> list[Message]:
+    """A string, one Content, or a list of them. Raises BadRequest naming the place, also when nothing is said at all.
+
+    With `spots` it is told there what stood where.
+    """
     contents = _Contents()
     for at, item in enumerate(repeated(value)):
         contents.add(item, f"{where}[{at}]", at)
+        if spots is not None:
+            sizes = [len(message.parts) for message in contents.messages]
+            grown(spots, sizes, f"{where}[{at}]", _inner(item, f"{where}[{at}]"))
     if not contents.messages:
         raise missing(where)
     return contents.messages
+
+
+def _inner(item: object, where: str) -> list[str]:
+    """The places of a Content's parts in the order of the messages that they become: results first."""
+    content = members(item, where) if isinstance(item, dict) else {}
+    given = repeated(content.get("parts"))
+    parts = [members(part, where) if isinstance(part, dict) else {} for part in given]
+    places = [(part.get("functionResponse") is None, f"{where}.parts[{at}]") for at, part in enumerate(parts)]
+    return [place for _, place in sorted(places, key=lambda placed: placed[0])]
 
 
 class _Contents:

@@ -91,7 +91,7 @@ class _Contents:
         for place, part in enumerate(message.parts):
             if isinstance(part, ToolCall):
                 self._calls[part.id] = part
-                parts.append(self._call(part, f"{where}.tool_calls"))
+                parts.append(self._call(part, f"{where}.content[{place}]"))
             else:
                 parts += self._parts(part, f"{where}.content[{place}]")
         self._extend("model", parts)
@@ -101,7 +101,7 @@ class _Contents:
         named = f"{message.name}: " if message.name and message.role == "user" else ""
         for place, part in enumerate(message.parts):
             if isinstance(part, ToolResult):
-                self._take_result(part, where)
+                self._take_result(part, f"{where}.content[{place}]")
             else:
                 written = write_part(part, f"{where}.content[{place}]", self._abilities, self._notes)
                 if written is None:

@@ -12,12 +12,12 @@ import msgspec
 
 from gateway.dialects.native_request import peek, read_request
 from gateway.dialects.native_stream import NativeExtras, NativeStream, NativeWriter, answer, error_object
-from gateway.types import COMMENT, ClientError, Echo, Peek, Reply, Request, StreamWriter
+from gateway.types import COMMENT, ClientError, Echo, Peek, Reply, Request, SameWords, StreamWriter
 
 __all__ = ["NATIVE", "Native", "NativeExtras", "NativeStream", "NativeWriter"]
 
 
-class Native:
+class Native(SameWords):
     """types.ClientHalf for POST /chat."""
 
     name = "native"

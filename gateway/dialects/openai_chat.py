@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.places import retold
 from gateway.dialects import openai_chat_passthrough as passthrough
+from gateway.dialects import openai_chat_places
 from gateway.dialects.openai_chat_outgoing import write_request
 from gateway.dialects.openai_chat_peek import peek
 from gateway.dialects.openai_chat_provider import Reader, read_reply
@@ -34,6 +36,7 @@ from gateway.types import (
     StreamWriter,
     Tap,
     Target,
+    Unsupported,
     Written,
 )
 
@@ -65,6 +68,9 @@ class OpenAIChat:
 
     def write_error(self, error: ClientError) -> bytes:
         return write_error(error)
+
+    def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
+        return retold(refused, openai_chat_places.spelled(refused.param, body))
 
     def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
         return write_request(request, target, notes)

@@ -27,6 +27,7 @@ from gateway.types import (
 )
 
 Wire = dict[str, Any]
+Placed = tuple[Part, str]  # a part and its place in the request
 
 NO_RESULT = "[no result]"
 
@@ -51,24 +52,27 @@ class _Turns:
         return self._wire
 
     def _message(self, message: Message, param: str) -> None:
-        results = [part for part in message.parts if isinstance(part, ToolResult)]
-        for result in results:
-            self._result(result, param)
-        rest: list[Part] = [part for part in message.parts if not isinstance(part, ToolResult)]
-        if results and not rest:
+        rest: list[Placed] = []
+        for place, part in enumerate(message.parts):
+            if isinstance(part, ToolResult):
+                self._result(part, f"{param}.content[{place}]")
+            else:
+                rest.append((part, f"{param}.content[{place}]"))
+        if message.parts and not rest:
             return
         if message.role in ("user", "assistant"):
             self._close_results(param)
         if message.role == "assistant":
-            self._assistant(rest, message.name, param)
+            self._assistant(rest, message.name)
         else:
             role = "user" if message.role == "tool" else message.role
-            self._wire.append(_named({"role": role, "content": _content(rest, param)}, message.name))
+            self._wire.append(_named({"role": role, "content": _content(rest)}, message.name))
 
     def _result(self, result: ToolResult, param: str) -> None:
         tool = self._open.pop(result.call_id, result.name)
         texts = [part.text for part in result.parts if isinstance(part, Text)]
-        others = [part for part in result.parts if not isinstance(part, Text)]
+        inside = enumerate(result.parts)
+        others = [(part, f"{param}.content[{at}]") for at, part in inside if not isinstance(part, Text)]
         shown = "\n".join(texts)
         if result.is_error and not shown.startswith("Error"):
             shown = f"Error: {shown}"
@@ -76,7 +80,7 @@ class _Turns:
         if others:
             self._notes.warn("tool_result_content_moved")
             self._pictures.append({"type": "text", "text": f"[content from tool {tool or result.call_id}]"})
-            self._pictures += [_part(part, param) for part in others]
+            self._pictures += [_part(part, place) for part, place in others]
 
     def _close_results(self, param: str) -> None:
         """Before the next turn: answers that are missing, then what the results showed."""
@@ -90,14 +94,15 @@ class _Turns:
             self._wire.append({"role": "user", "content": self._pictures})
             self._pictures = []
 
-    def _assistant(self, parts: list[Part], name: str, param: str) -> None:
+    def _assistant(self, placed: list[Placed], name: str) -> None:
+        parts = [part for part, _ in placed]
         calls = [part for part in parts if isinstance(part, ToolCall)]
-        said = [_told(part) for part in parts if isinstance(part, Text | Refusal) or _tells(part)]
+        said = [(_told(part), at) for part, at in placed if isinstance(part, Text | Refusal) or _tells(part)]
         audio = [part.opaque.data for part in parts if isinstance(part, VendorBlock) and _is_audio(part)]
-        self._refuse_strangers(parts, param)
+        self._refuse_strangers(placed)
         wire: Wire = {
             "role": "assistant",
-            "content": _content(said, param) if said else (None if calls or audio else ""),
+            "content": _content(said) if said else (None if calls or audio else ""),
         }
         if audio:
             wire["audio"] = audio[-1]
@@ -106,11 +111,11 @@ class _Turns:
         self._open = {call.id: call.name for call in calls}
         self._wire.append(_named(wire, name))
 
-    def _refuse_strangers(self, parts: list[Part], param: str) -> None:
+    def _refuse_strangers(self, placed: list[Placed]) -> None:
         """Thoughts are nobody else's business; a picture or file of the assistant would be lost without a word."""
-        for part in parts:
+        for part, place in placed:
             if isinstance(part, Image | Document | Audio):
-                raise Unsupported(param, "an assistant message takes text only", "unsupported_content")
+                raise Unsupported(place, "an assistant message takes text only", "unsupported_content")
             if isinstance(part, Reasoning) and part.opaque is not None:
                 self._notes.warn("reasoning_not_replayed")
 
@@ -138,12 +143,12 @@ def _call(call: ToolCall) -> Wire:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _content(parts: Sequence[Part], param: str) -> str | list[Wire]:
+def _content(placed: Sequence[Placed]) -> str | list[Wire]:
     """One text stays a string; anything else is an array of parts. What only its vendor can read stays out."""
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return parts[0].text
-    own = [(place, part) for place, part in enumerate(parts) if not isinstance(part, Reasoning | VendorBlock)]
-    return [_part(part, f"{param}.content[{place}]") for place, part in own] or ""
+    first = placed[0][0] if len(placed) == 1 else None
+    if isinstance(first, Text):
+        return first.text
+    return [_part(part, place) for part, place in placed if not isinstance(part, Reasoning | VendorBlock)] or ""
 
 
 def _part(part: Part, param: str) -> Wire:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from gateway.dialects.openai_completions_reply import Writer, write_reply
 from gateway.dialects.openai_completions_request import peek, read_request
 from gateway.dialects.openai_errors import write_error
-from gateway.types import COMMENT, ClientError, Echo, Peek, Reply, Request, StreamWriter
+from gateway.types import COMMENT, ClientError, Echo, Peek, Reply, Request, SameWords, StreamWriter
 
 
-class OpenAICompletions:
+class OpenAICompletions(SameWords):
     """types.ClientHalf for POST /completions. Of its Echo, `request` must be the Request's `echo`."""
 
     name = "openai_completions"

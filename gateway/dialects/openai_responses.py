@@ -16,7 +16,9 @@ and what OpenAI's dialects share: openai_checks, openai_media, openai_top, opena
 
 from __future__ import annotations
 
+from gateway.core.places import retold
 from gateway.dialects import openai_responses_passthrough as passthrough
+from gateway.dialects import openai_responses_places
 from gateway.dialects.openai_errors import write_error
 from gateway.dialects.openai_responses_outgoing import write_request
 from gateway.dialects.openai_responses_peek import peek
@@ -38,6 +40,7 @@ from gateway.types import (
     Request,
     StreamReader,
     Target,
+    Unsupported,
     Written,
 )
 
@@ -68,6 +71,9 @@ class OpenAIResponses:
 
     def write_error(self, error: ClientError) -> bytes:
         return write_error(error)
+
+    def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
+        return retold(refused, openai_responses_places.spelled(refused.param, body))
 
     def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
         return write_request(request, target, notes)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from gateway.core.places import Spot, grown
 from gateway.dialects.openai_checks import name, object_, objects, one_of, optional_text, text
 from gateway.dialects.openai_responses_asked import flat_name
 from gateway.dialects.openai_responses_content import (
@@ -59,16 +60,28 @@ class History(Struct):
             self.messages.pop()
 
 
-def read_items(value: object) -> History:
-    """`input`: a text, or items. Raises BadRequest naming the item."""
+def read_items(value: object, spots: list[Spot] | None = None) -> History:
+    """`input`: a text, or items. Raises BadRequest naming the item. With `spots` it is told there what stood where."""
     history = History()
     if isinstance(value, str):
         history.turn(Message("user", [Text(value)]))
+        if spots is not None:
+            spots.append(Spot("input", ["input"]))
         return history
     for at, item in enumerate(objects(value, "input")):
         _item(item, f"input[{at}]", history)
+        if spots is not None:
+            _spot(item, f"input[{at}]", history, spots)
     history.close()
     return history
+
+
+def _spot(item: dict[str, Any], place: str, history: History, spots: list[Spot]) -> None:
+    """Where the last item stood; a message's own parts have places of their own."""
+    del spots[len(history.messages) :]  # a thought that nothing followed made no turn
+    content = item.get("content")
+    inner = [f"{place}.content[{at}]" for at in range(len(content))] if isinstance(content, list) else []
+    grown(spots, [len(message.parts) for message in history.messages], place, inner)
 
 
 def check_calls(messages: list[Message], answers_required: bool) -> None:

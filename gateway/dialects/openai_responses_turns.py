@@ -29,6 +29,7 @@ from gateway.types import (
 )
 
 Wire = dict[str, Any]
+Placed = tuple[Part, str]  # a part and its place in the request
 
 NO_RESULT = "[no result]"
 MAX_CALL_ID_CHARS = 64
@@ -67,21 +68,21 @@ class _Items:
         self._open: dict[str, bool] = {}  # calls without a result so far: id -> whether the tool is free-form
 
     def add(self, message: Message, param: str) -> None:
-        rest: list[Part] = []
-        for part in message.parts:
+        rest: list[Placed] = []
+        for place, part in enumerate(message.parts):
             if isinstance(part, ToolResult):
-                self._result(part, param)
+                self._result(part, f"{param}.content[{place}]")
             else:
-                rest.append(part)
+                rest.append((part, f"{param}.content[{place}]"))
         if not rest:
             return
         if message.role in ("user", "assistant"):
             self.close(param)
         if message.role == "assistant":
-            self._said(rest, param)
+            self._said(rest)
         else:
             role = "developer" if message.role in ("system", "developer") else "user"
-            content = _content(rest, message.name, param)
+            content = _content(rest, message.name)
             if content:
                 self.wire.append({"type": "message", "role": role, "content": content})
 
@@ -97,7 +98,7 @@ class _Items:
     def _result(self, result: ToolResult, param: str) -> None:
         if result.call_id not in self._open:
             message = f"no tool call with id '{result.call_id[:64]}' comes before this result"
-            raise Unsupported(param, message, "invalid_request")
+            raise Unsupported(f"{param}.tool_call_id", message, "invalid_request")
         custom = self._open.pop(result.call_id)
         shown: str | list[Wire]
         if all(isinstance(part, Text) for part in result.parts):
@@ -110,14 +111,14 @@ class _Items:
                 shown.insert(0, {"type": "input_text", "text": "Error:"})
         self.wire.append(_output(result.call_id, custom, shown))
 
-    def _said(self, parts: list[Part], param: str) -> None:
+    def _said(self, placed: list[Placed]) -> None:
         words: list[str] = []
-        for part in parts:
+        for part, place in placed:
             if isinstance(part, Text | Refusal):
                 words.append(part.text)
                 continue
             if isinstance(part, Image | Document | Audio):
-                raise Unsupported(param, "an assistant message takes text only", "unsupported_content")
+                raise Unsupported(place, "an assistant message takes text only", "unsupported_content")
             item = self._item(part)
             if item is not None:
                 self._speak(words)
@@ -169,14 +170,15 @@ def _output(call_id: str, custom: bool, output: str | list[Wire]) -> Wire:
     return {"type": kind, "call_id": _call_id(call_id), "output": output}
 
 
-def _content(parts: list[Part], name: str, param: str) -> str | list[Wire]:
+def _content(placed: list[Placed], name: str) -> str | list[Wire]:
     """One text stays a string; anything else is an array. The API has no names: who speaks is said in the first text."""
-    if name and parts and isinstance(parts[0], Text):
-        parts = [Text(f"{name}: {parts[0].text}"), *parts[1:]]
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return parts[0].text
-    own = [(place, part) for place, part in enumerate(parts) if not isinstance(part, Reasoning | VendorBlock)]
-    return [_part(part, f"{param}.content[{place}]") for place, part in own]
+    first, place = placed[0] if placed else (None, "")
+    if name and isinstance(first, Text):
+        first = Text(f"{name}: {first.text}")
+        placed = [(first, place), *placed[1:]]
+    if len(placed) == 1 and isinstance(first, Text):
+        return first.text
+    return [_part(part, at) for part, at in placed if not isinstance(part, Reasoning | VendorBlock)]
 
 
 def _part(part: Part, param: str) -> Wire:

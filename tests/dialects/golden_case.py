@@ -99,8 +99,10 @@ class Case:
 
     def request(self) -> Request:
         """The client's request; a plain one when the case is only about an answer."""
-        body = self.read("request.json") or (PLAIN_CONTENTS if self.settings.client == "gemini" else PLAIN)
-        return unsealed(self.client.read_request(body), unseal)
+        return unsealed(self.client.read_request(self.body()), unseal)
+
+    def body(self) -> bytes:
+        return self.read("request.json") or (PLAIN_CONTENTS if self.settings.client == "gemini" else PLAIN)
 
     def target(self, request: Request) -> Target:
         abilities = msgspec.convert(self.settings.abilities, Abilities)
@@ -114,7 +116,8 @@ class Case:
             notes = Notes(strict=self.settings.strict)
             notes.take_over(request)
             written = self.provider.write_request(request, self.target(request), notes)
-        except (BadRequest, Unsupported) as error:
+        except (BadRequest, Unsupported) as raised:
+            error = self.client.retold(raised, self.body()) if isinstance(raised, Unsupported) else raised
             about = {"raised": type(error).__name__, "param": error.param, "code": error.code, "message": error.message}
             return {"error.json": pretty(about)}
         if self.read("request.json") is not None:

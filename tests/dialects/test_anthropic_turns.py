@@ -171,7 +171,7 @@ def test_a_call_at_the_very_end_is_refused_or_repaired() -> None:
 def test_a_result_of_an_unknown_call_is_refused_or_left_out() -> None:
     talk = (say("user", "?"), say("assistant", "no"), result("ghost"))
 
-    assert refused(*talk).param == "messages[2].tool_call_id"
+    assert refused(*talk).param == "messages[2].content[0].tool_call_id"
     body, _, notes = write(ask(*talk), target(repair_history=True))
     assert body["messages"][2]["content"] == [words("(empty)")]
     assert notes.warnings == ["tool_result_dropped"]
@@ -180,7 +180,7 @@ def test_a_result_of_an_unknown_call_is_refused_or_left_out() -> None:
 def test_a_second_result_of_one_call_is_refused() -> None:
     talk = (say("user", "?"), say("assistant", call("a")), result("a"), result("a"))
 
-    assert refused(*talk).param == "messages[3].tool_call_id"
+    assert refused(*talk).param == "messages[3].content[0].tool_call_id"
 
 
 def test_an_answer_at_the_beginning_gets_a_user_before_it() -> None:

@@ -111,7 +111,7 @@ def test_text_beside_a_result_in_one_message_comes_after_it() -> None:
 def test_a_result_without_its_call_is_refused() -> None:
     with pytest.raises(Unsupported) as refusal:
         body(ask(say("go"), answer(call("a")), result("b")))
-    assert (refusal.value.param, refusal.value.code) == ("messages[2].tool_call_id", "invalid_request")
+    assert (refusal.value.param, refusal.value.code) == ("messages[2].content[0].tool_call_id", "invalid_request")
 
 
 def test_a_call_without_its_result_is_refused_in_openai_words() -> None:
@@ -222,7 +222,7 @@ def test_another_vendors_signature_counts_as_none() -> None:
 def test_a_signature_that_is_no_base64_is_refused_by_name() -> None:
     with pytest.raises(Unsupported) as refusal:
         body(ask(say("go"), answer(call("a", signature="ä!")), result("a")))
-    assert refusal.value.param == "messages[1].tool_calls.thought_signature"
+    assert refusal.value.param == "messages[1].content[0].thought_signature"
 
 
 def test_thoughts_and_texts_keep_their_signatures_and_places() -> None:

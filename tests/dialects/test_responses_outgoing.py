@@ -140,7 +140,7 @@ def test_calls_and_results_belong_together() -> None:
 
     assert refused([USER, call]) == "messages[1]"
     assert refused([USER, call, USER]) == "messages[2]"
-    assert refused([USER, Message("tool", [ToolResult("c9", [])])]) == "messages[1]"
+    assert refused([USER, Message("tool", [ToolResult("c9", [])])]) == "messages[1].content[0].tool_call_id"
     assert items(USER, call, USER, repair=True)[2] == {
         "type": "function_call_output", "call_id": "c1", "output": "[no result]",
     }  # fmt: skip
@@ -245,7 +245,7 @@ def test_stop_sequences_are_kept_for_the_answer() -> None:
         ({"extra": {"modalities": ["text", "audio"]}}, "modalities"),
         ({"extra": {"audio": {}}}, "modalities"),
         ({"messages": [Message("user", [Audio("wav", "aGk=")])]}, "messages[0].content[0]"),
-        ({"messages": [Message("assistant", [Image(url="https://x")])]}, "messages[0]"),
+        ({"messages": [Message("assistant", [Image(url="https://x")])]}, "messages[0].content[0]"),
     ],
 )
 def test_what_must_not_be_lost_is_refused(fields: Any, param: str) -> None:
