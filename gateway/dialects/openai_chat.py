@@ -75,11 +75,12 @@ class OpenAIChat:
     def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
         return write_request(request, target, notes)
 
-    def read_reply(self, body: bytes, undo: Any = None) -> Reply:
-        return read_reply(body)
+    def read_reply(self, body: bytes, undo: tuple[str, ...] | None = None) -> Reply:
+        """`undo`: where the answer's text ends, when its model was not told."""
+        return read_reply(body, undo)
 
-    def reader(self, undo: Any = None) -> StreamReader:
-        return Reader()
+    def reader(self, undo: tuple[str, ...] | None = None) -> StreamReader:
+        return Reader(undo)
 
     def tap(self, swallow_usage: bool) -> Tap:
         return ChatTap(swallow_usage)

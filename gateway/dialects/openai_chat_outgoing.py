@@ -57,13 +57,14 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     _write_tools(wire, request, target.abilities, notes)
     effort = effort_of(request, target.abilities, notes)
     _write_limits(wire, request, target.abilities, notes)
+    watched = _write_stops(wire, request, target.abilities, notes) if request.stop else None
     _write_sampling(wire, request, target.abilities, effort, notes)
     _write_output(wire, request, effort)
     _write_extra(wire, request, notes)
     if request.stream:
         wire["stream"] = True
         wire["stream_options"] = {"include_usage": True}
-    return Written(msgspec.json.encode(wire))
+    return Written(msgspec.json.encode(wire), undo=watched)
 
 
 def _spelled(messages: list[Message], abilities: Abilities) -> list[Message]:
@@ -158,10 +159,21 @@ def _write_limits(wire: Wire, request: Request, abilities: Abilities, notes: Not
             wire[abilities.output_cap] = abilities.max_output
     if request.n != 1:
         wire["n"] = request.n
-    if request.stop:
-        if len(request.stop) > MAX_STOPS:
-            notes.drop("stop", "stop_sequences_cut")
-        wire["stop"] = request.stop[:MAX_STOPS]
+
+
+def _write_stops(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> tuple[str, ...] | None:
+    """What stops the answer. Gives those that have to be watched for in it: models that reason refuse the field, and none takes
+    more than four. Of several answers at once nobody watches the stops.
+    """
+    stops = [stop for stop in request.stop if stop]
+    watched = bool(stops) and request.n == 1 and (abilities.reasoning or len(stops) > MAX_STOPS)
+    if watched:
+        notes.warn("stop_emulated")
+    elif len(stops) > MAX_STOPS:
+        notes.drop("stop", "stop_sequences_cut")
+    if stops and not (watched and abilities.reasoning):
+        wire["stop"] = stops[:MAX_STOPS]
+    return tuple(stops) if watched else None
 
 
 def _write_sampling(wire: Wire, request: Request, abilities: Abilities, effort: str | None, notes: Notes) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.core.jsontext import NotJson, decode
 from gateway.core.sse import Frame, LineTooLong, Splitter
+from gateway.core.stopping import StoppedEvents, stopped
 from gateway.dialects.openai_faults import failed_of
 from gateway.dialects.openai_usage import usage_of
 from gateway.types import (
@@ -55,8 +56,8 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-def read_reply(body: bytes) -> Reply:
-    """A whole answer. Raises BadReply for what is none, an error object with status 200 included."""
+def read_reply(body: bytes, stops: tuple[str, ...] | None = None) -> Reply:
+    """A whole answer, cut at the first of `stops`. Raises BadReply for what is none, an error object with status 200 included."""
     try:
         answer = decode(body, MAX_DEPTH)
     except NotJson as error:
@@ -72,7 +73,7 @@ def read_reply(body: bytes) -> Reply:
     return Reply(
         id=own_id,
         model=_text(answer.get("model")),
-        choices=choices,
+        choices=choices if stops is None else [stopped(choice, stops) for choice in choices],
         usage=usage_of(answer.get("usage")),
         created=_count(answer.get("created")),
         service_tier=_text(answer.get("service_tier")) or None,
@@ -122,9 +123,10 @@ def _call_id(place: str) -> str:
 class Reader:
     """See types.StreamReader."""
 
-    __slots__ = ("_calls", "_done", "_finished", "_id", "_splitter", "_started", "_totals")
+    __slots__ = ("_calls", "_done", "_finished", "_id", "_splitter", "_started", "_stopped", "_totals")
 
-    def __init__(self) -> None:
+    def __init__(self, stops: tuple[str, ...] | None = None) -> None:
+        self._stopped = None if stops is None else StoppedEvents(stops)
         self._splitter = Splitter()
         self._started = False
         self._done = False
@@ -137,15 +139,20 @@ class Reader:
         if self._done:
             return []
         try:
-            return self._events(self._splitter.feed(data))
+            events = self._events(self._splitter.feed(data))
         except LineTooLong as error:
             self._done = True
-            return [Failed("bad_reply", str(error))]
+            events = [Failed("bad_reply", str(error))]
+        return events if self._stopped is None else self._stopped.feed(events)
 
     def eof(self) -> list[Event]:
         """What the last bytes say, and Failed("truncated") unless [DONE] was among them."""
         if self._done:
             return []
+        events = self._last_events()
+        return events if self._stopped is None else self._stopped.feed(events)
+
+    def _last_events(self) -> list[Event]:
         events = self._events(self._splitter.eof())
         if self._done and not (isinstance(events[-1], Failed) and events[-1].kind == "bad_reply"):
             return events

@@ -120,7 +120,6 @@ def requests(draw: st.DrawFn) -> Request:
     request.temperature = draw(st.none() | st.floats(0, 2))
     request.top_p = draw(st.none() | st.floats(0, 1))
     request.presence_penalty = draw(st.none() | st.floats(-2, 2))
-    request.stop = draw(st.lists(st.text(min_size=1, max_size=3), max_size=4))
     request.seed = draw(st.none() | st.integers(-9, 9))
     request.n = draw(st.integers(1, 3))
     request.logit_bias = draw(st.none() | st.just({"50256": -100}))
@@ -316,10 +315,30 @@ def test_a_thinking_budget_becomes_an_effort(thinking: dict[str, Any], sent: str
 def test_limits_are_kept_within_what_the_model_gives() -> None:
     notes = Notes()
 
-    wire = write(ask(max_tokens=500, stop=list("abcde")), CLOSED, notes)
+    wire = write(ask(max_tokens=500), CLOSED, notes)
 
-    assert (wire["max_completion_tokens"], wire["stop"]) == (100, list("abcd"))
-    assert notes.warnings == ["max_tokens_clamped", "stop_sequences_cut"]
+    assert (wire["max_completion_tokens"], notes.warnings) == (100, ["max_tokens_clamped"])
+
+
+@pytest.mark.parametrize(
+    ("stops", "fields", "reasoning", "sent", "watched", "warnings"),
+    [
+        (["a", ""], {}, False, ["a"], None, []),
+        (list("abcde"), {}, False, list("abcd"), tuple("abcde"), ["stop_emulated"]),
+        (["a"], {}, True, None, ("a",), ["stop_emulated"]),
+        ([""], {}, True, None, None, []),
+        (list("abcde"), {"n": 2}, False, list("abcd"), None, ["stop_sequences_cut"]),
+        (["a"], {"n": 2}, True, ["a"], None, []),
+    ],
+)
+def test_stops_that_the_model_does_not_take_are_watched_for(
+    stops: list[str], fields: Any, reasoning: bool, sent: Any, watched: Any, warnings: list[str]
+) -> None:
+    notes = Notes()
+    written = OPENAI_CHAT.write_request(ask(stop=stops, **fields), Target("m", Abilities(reasoning=reasoning)), notes)
+
+    assert msgspec.json.decode(written.body).get("stop") == sent
+    assert (written.undo, notes.warnings) == (watched, warnings)
 
 
 def test_log_probabilities_that_cannot_be_had_are_refused() -> None:
