@@ -1,7 +1,8 @@
 """A Chat answer, whole or streamed, into `types.Reply` and events.
 
 Rule 1: the same events however the bytes are cut. Rule 2: a stream is over at `data: [DONE]` and nowhere else.
-Rule 3: tool calls get dense indexes in the order of their first appearance, whatever index the server gives.
+Rule 3: tool calls get dense indexes in the order of their first appearance, whatever index the server gives. One begins when its
+name is known: id and name may come in different chunks.
 Source: openai-python, types/chat/chat_completion.py, chat_completion_chunk.py; `reasoning_content` and `reasoning` are what
 compatible servers stream their model's thoughts in.
 """
@@ -123,7 +124,7 @@ def _call_id(place: str) -> str:
 class Reader:
     """See types.StreamReader."""
 
-    __slots__ = ("_calls", "_done", "_finished", "_id", "_splitter", "_started", "_stopped", "_totals")
+    __slots__ = ("_calls", "_done", "_finished", "_id", "_nameless", "_splitter", "_started", "_stopped", "_totals")
 
     def __init__(self, stops: tuple[str, ...] | None = None) -> None:
         self._stopped = None if stops is None else StoppedEvents(stops)
@@ -131,7 +132,10 @@ class Reader:
         self._started = False
         self._done = False
         self._id = ""
-        self._calls: dict[tuple[int, object], tuple[int, str]] = {}  # (choice, the server's index) -> our index, the id
+        self._calls: dict[tuple[int, object], tuple[int, str]] = {}  # (choice, the server's index) -> our index, its id
+        self._nameless: dict[
+            tuple[int, object], tuple[str, str]
+        ] = {}  # calls that cannot begin yet: id and arguments so far
         self._totals: dict[int, int] = {}  # choice -> how many calls
         self._finished: set[int] = set()
 
@@ -179,7 +183,7 @@ class Reader:
     def _frame(self, name: bytes, data: bytes) -> list[Event]:
         if data.startswith(b"[DONE]"):
             self._done = True
-            return [Ended()]
+            return [Failed("bad_reply", "a call whose name never came") if self._nameless else Ended()]
         try:
             chunk = decode(data, MAX_DEPTH)
         except NotJson as error:
@@ -247,18 +251,22 @@ class Reader:
         given = given if isinstance(given, dict) else {}
         key = (choice, theirs if isinstance(theirs, int | str) else 0)
         ours, known_id = self._calls.get(key, (-1, ""))
-        call_id = _text(call.get("id"))
-        events: list[Event] = []
-        if ours < 0 or (call_id and call_id != known_id):  # some servers number every call 0; their ids tell
-            ours = self._totals.get(choice, 0)
-            self._totals[choice] = ours + 1
-            call_id = call_id or _call_id(f"{self._id}_{choice}_{ours}")
-            self._calls[key] = ours, call_id
-            events.append(ToolStart(ours, call_id, _text(given.get("name")), choice, custom))
+        call_id, name = _text(call.get("id")), _text(given.get("name"))
         arguments = _text(given.get("input" if custom else "arguments"))
-        if arguments:
-            events.append(ToolDelta(ours, arguments, choice))
-        return events
+        # Some servers number every call 0: their ids tell. An id that comes behind the name of a call without one is its own.
+        new = ours < 0 or (call_id != "" and call_id != known_id and (name != "" or known_id != ""))
+        if not new:
+            return [ToolDelta(ours, arguments, choice)] if arguments else []
+        before_id, before = self._nameless.pop(key, ("", ""))
+        if not name:
+            self._nameless[key] = call_id or before_id, before + arguments
+            return []
+        ours = self._totals.get(choice, 0)
+        self._totals[choice] = ours + 1
+        call_id = call_id or before_id
+        self._calls[key] = ours, call_id
+        start = ToolStart(ours, call_id or _call_id(f"{self._id}_{choice}_{ours}"), name, choice, custom)
+        return [start, ToolDelta(ours, before + arguments, choice)] if before + arguments else [start]
 
 
 def _finish(reason: object, called: bool) -> FinishReason:

@@ -198,6 +198,38 @@ def test_choices_are_kept_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"id": "a", "function": {"name": "f", "arguments": "{"}}, {"function": {"arguments": "}"}}],
+        [{"id": "a", "function": {"arguments": "{"}}, {"function": {"name": "f", "arguments": "}"}}],
+        [{"id": "a"}, {"function": {"arguments": "{"}}, {"id": "a", "function": {"name": "f", "arguments": "}"}}],
+    ],
+)
+def test_a_call_begins_when_its_name_is_known(pieces: list[dict[str, Any]]) -> None:
+    chunks = [chunk({"tool_calls": [{"index": 0, **piece}]}) for piece in pieces]
+    events = read(*chunks, chunk({}, finish="tool_calls"), DONE)[1:]
+
+    assert events[0] == ToolStart(0, "a", "f")
+    assert "".join(event.arguments for event in events if isinstance(event, ToolDelta)) == "{}"
+    assert events[-2:] == [Finished("tool_calls"), Ended()]
+
+
+def test_an_id_behind_the_name_is_of_the_same_call() -> None:
+    pieces = [{"function": {"name": "f", "arguments": ""}}, {"id": "late", "function": {"arguments": "{}"}}]
+    events = read(*(chunk({"tool_calls": [{"index": 0, **piece}]}) for piece in pieces), DONE)[1:]
+
+    assert [type(event) for event in events] == [ToolStart, ToolDelta, Ended]
+
+
+def test_a_call_whose_name_never_comes_breaks_the_stream() -> None:
+    nameless = chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})
+
+    assert read(nameless, chunk({}, finish="tool_calls"), DONE)[-1] == Failed(
+        "bad_reply", "a call whose name never came"
+    )
+
+
 def test_a_second_finish_of_a_choice_is_not_heard() -> None:
     events = read(chunk({}, finish="stop"), chunk({}, finish="length"), DONE)
 
