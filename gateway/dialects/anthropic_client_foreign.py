@@ -1,7 +1,7 @@
-"""Thoughts of other vendors in a conversation that goes on to Anthropic: they were given to the client in blocks of Anthropic's
-shape (anthropic_client_reply), and Anthropic refuses signatures that are not its own.
+"""Thoughts and citations of other vendors in a conversation that goes on to Anthropic: they were given to the client in blocks of
+Anthropic's shape (anthropic_client_reply), and Anthropic refuses signatures and indexes that are not its own.
 
-They are taken out block by block; every other byte of a message stays.
+They are taken out one by one; every other byte of a message stays.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from msgspec import Raw, Struct
 from gateway.dialects.anthropic_client_content import ENVELOPE
 
 _SIGNS = (b'"' + ENVELOPE.encode(), b'"signature":""', b'"signature": ""')
+CITED = ENVELOPE + "cited"  # the encrypted_index of a citation that is not Anthropic's
+_CITED = b'"' + CITED.encode() + b'"'
 _THOUGHTS = ("thinking", "redacted_thinking")
 
 
@@ -31,7 +33,7 @@ _decode_thought = msgspec.json.Decoder(_Thought).decode
 
 
 def has_foreign(body: bytes) -> bool:
-    """Whether another vendor's thoughts may be in a body. A few searches of its bytes; a text about them counts too."""
+    """Whether another vendor's thoughts or citations may be in a body. A few searches of its bytes; a text about them counts too."""
     return any(sign in body for sign in _SIGNS)
 
 
@@ -52,10 +54,38 @@ def _without(message: dict[str, Raw]) -> dict[str, Raw] | None:
     if content is None or bytes(memoryview(content)[:1]) != b"[":
         return message
     blocks = _decode_blocks(content)
-    kept = [block for block in blocks if not _is_foreign(block)]
-    if len(kept) == len(blocks):
+    kept = [_uncited(block) for block in blocks if not _is_foreign(block)]
+    if len(kept) == len(blocks) and all(new is old for new, old in zip(kept, blocks, strict=True)):
         return message
     return {**message, "content": Raw(msgspec.json.encode(kept))} if kept else None
+
+
+class _Citation(Struct):
+    encrypted_index: str = ""
+
+
+class _Cited(Struct):
+    citations: list[Raw]
+
+
+_decode_cited = msgspec.json.Decoder(_Cited).decode
+_decode_citation = msgspec.json.Decoder(_Citation).decode
+_decode_block = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def _uncited(block: Raw) -> Raw:
+    """A block without another vendor's citations, itself when it has none."""
+    if _CITED not in bytes(block):
+        return block
+    try:
+        cited = _decode_cited(block).citations
+        own = [citation for citation in cited if _decode_citation(citation).encrypted_index != CITED]
+    except (ValueError, RecursionError):
+        return block
+    if len(own) == len(cited):
+        return block
+    fields = {key: value for key, value in _decode_block(block).items() if key != "citations"}
+    return Raw(msgspec.json.encode({**fields, "citations": own} if own else fields))
 
 
 def _is_foreign(block: Raw) -> bool:

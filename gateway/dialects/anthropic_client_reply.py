@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.dialects.anthropic_blocks import arguments_object, legal_id
+from gateway.dialects.anthropic_client_foreign import CITED
 from gateway.types import (
     Choice,
     ClientError,
@@ -157,6 +158,8 @@ def _content(choice: Choice, message: str, echo: Echo) -> list[Block]:
         match part:
             case Text(text=text) | Refusal(text=text):
                 _say(text, content)
+                if isinstance(part, Text) and part.annotations and text:
+                    _cite(part, content)
                 content += kept(part.opaque, echo) if isinstance(part, Text) else []
             case ToolCall():
                 content += kept(part.opaque, echo)
@@ -176,6 +179,35 @@ def _content(choice: Choice, message: str, echo: Echo) -> list[Block]:
     if _trails(content, choice, echo):
         content.pop()
     return content
+
+
+def citations(annotations: list[Any]) -> list[Block]:
+    """Web citations as Anthropic's, each page once: they belong to the whole block that they stand in.
+
+    Other vendors say which part of the answer a page is behind, not which words of the page, and have no `encrypted_index`: ours
+    marks what must not go to Anthropic (anthropic_client_foreign).
+    """
+    pages: dict[str, Block] = {}
+    for note in annotations:
+        cited = note.get("url_citation") if isinstance(note, dict) else None
+        url = cited.get("url") if isinstance(cited, dict) else None
+        if isinstance(cited, dict) and isinstance(url, str) and url not in pages:
+            title = cited.get("title")
+            pages[url] = {
+                "type": "web_search_result_location",
+                "url": url,
+                "title": title if isinstance(title, str) else None,
+                "cited_text": "",
+                "encrypted_index": CITED,
+            }
+    return list(pages.values())
+
+
+def _cite(part: Text, content: list[Block]) -> None:
+    """The citations of a text that was said last."""
+    found = citations(part.annotations or [])
+    if found and content and content[-1]["type"] == "text":
+        content[-1].setdefault("citations", []).extend(found)
 
 
 def _trails(content: list[Block], choice: Choice, echo: Echo) -> bool:

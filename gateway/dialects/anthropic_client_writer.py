@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from gateway.dialects.anthropic_client_reply import (
     Block,
     call_id,
+    citations,
     error_object,
     kept,
     message_object,
@@ -57,6 +58,7 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _encode = msgspec.json.encode
 _is_json = msgspec.json.Decoder(msgspec.Raw).decode
 _TAIL = b"}}\n\n"
+SIGNED = "signed"  # the kind of an open text to which nothing is added but what it cites
 _DELTAS = {
     "text": b'"type":"text_delta","text":',
     "thinking": b'"type":"thinking_delta","thinking":',
@@ -135,7 +137,7 @@ class Writer:
             ToolDelta: self._tool_delta,
             ImageDone: self._nothing,  # no block of an answer holds a picture
             BlockDone: self._nothing,
-            Annotated: self._nothing,
+            Annotated: self._annotated,
             Finished: self._finished,
             UsageSeen: self._usage_seen,
             Paused: self._nothing,
@@ -231,6 +233,14 @@ class Writer:
             return b""
         return self._settle() + self._open({"type": "text", "text": ""}) + self._delta(event.text)
 
+    def _annotated(self, event: Annotated) -> bytes:
+        """What an open text cites. Where the text is over already nothing can be added to it."""
+        if event.choice or self._kind not in ("text", SIGNED) or self._held:
+            return b""
+        deltas = [{"type": "citations_delta", "citation": found} for found in citations(event.annotations)]
+        frames = [{"type": "content_block_delta", "index": self._index, "delta": delta} for delta in deltas]
+        return b"".join([_frame("content_block_delta", frame) for frame in frames])
+
     def _refused(self, event: RefusalDelta) -> bytes:
         if event.choice:
             return b""
@@ -273,8 +283,8 @@ class Writer:
         blocks = kept(opaque, self._echo)
         if blocks and self._kind == "text":
             # Never last: Claude Code takes what the last block says for the answer.
-            self._behind = blocks
-            return self._close()
+            self._behind, self._kind = blocks, SIGNED
+            return b""
         return self._settle() + self._alone(blocks) if blocks else b""
 
     def _end_thought(self, signature: str) -> bytes:

@@ -11,7 +11,11 @@ from anthropic.types import Message
 
 from gateway.core.sse import Splitter
 
-KINDS = {"text": {"text_delta"}, "thinking": {"thinking_delta", "signature_delta"}, "tool_use": {"input_json_delta"}}
+KINDS = {
+    "text": {"text_delta", "citations_delta"},
+    "thinking": {"thinking_delta", "signature_delta"},
+    "tool_use": {"input_json_delta"},
+}
 
 
 def client(body: bytes, content_type: str, status: int = 200) -> anthropic.Anthropic:

@@ -84,6 +84,20 @@ def test_a_message_that_was_nothing_else_goes_as_a_whole() -> None:
     assert json.loads(changed(conversation(*FOREIGN)))["messages"] == [{"role": "user", "content": "?"}]
 
 
+GIVEN = b'{"type":"web_search_result_location","url":"u","title":null,"cited_text":"","encrypted_index":"gw1.cited"}'
+CITED = b'{"type":"web_search_result_location","url":"u","cited_text":"c", "encrypted_index":"e"}'
+
+
+def test_citations_of_other_vendors_go_and_the_text_and_anthropics_own_stay() -> None:
+    text = b'{"type":"text","text":"a \\u00e9","citations":[%b]}'
+
+    assert changed(conversation(OWN, text % GIVEN)) == conversation(OWN, b'{"type":"text","text":"a \\u00e9"}')
+    both = text % (GIVEN + b"," + CITED)
+    assert changed(conversation(OWN, both)) == conversation(OWN, text % CITED)
+    quoted = b'{"type":"text","text":"\\"gw1.cited\\"","citations":[%b]}' % CITED
+    assert changed(conversation(OWN, quoted)) == conversation(OWN, quoted)
+
+
 @pytest.mark.parametrize("odd", [b'{"type":"text","text":"\\"gw1.\\"gw1."}', b'{"data":"gw1.x"}', b'"gw1.x"', b"5"])
 def test_a_text_about_envelopes_stays(odd: bytes) -> None:
     body = conversation(odd, b'{"signature":"","type":"other"}')
