@@ -30,6 +30,7 @@ from gateway.types import (
 )
 
 CHUNK = 100  # requests in one batch
+LEAST_LENGTH = 1e-290  # of a vector; below it numbers lose their digits
 
 
 class Asked(Struct, frozen=True):
@@ -115,8 +116,9 @@ def read_reply(body: bytes, undo: Asked | None = None) -> EmbeddingReply:
 
 
 def _unit(vector: list[float]) -> list[float]:
+    """`vector` at length 1; itself where its length is none that can be divided by: nothing, endless, or of too few digits."""
     length = math.hypot(*vector)
-    return [value / length for value in vector] if 0 < length < math.inf else vector
+    return [value / length for value in vector] if LEAST_LENGTH < length < math.inf else vector
 
 
 def change(body: bytes, peek: Peek, change: Change) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from gemini_clients import client, echo, read
 from gemini_models import GEMINI_3
 from google.genai import types
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.dialects import gemini_count, gemini_models
@@ -99,6 +99,7 @@ def test_shortened_vectors_become_unit_vectors_and_others_stay() -> None:
     assert answered(ask("a"), answer([3.0, 4.0])).vectors == [[3.0, 4.0]]
 
 
+@example([5e-324, 5e-324])
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=4))
 def test_a_shortened_vector_is_of_unit_length_or_nothing(vector: list[float]) -> None:
     found = answered(ask("a", dimensions=4), answer(vector)).vectors[0]
