@@ -31,7 +31,16 @@ from gateway.core.ledger_views import Refused
 from gateway.core.verdict import Skip, SkipKind, nobody_left, refused
 from gateway.core.wallet import Hold
 from gateway.deployment import Closed, Deployment
-from gateway.errors import Fault, GatewayError, InternalError, InvalidJson, InvalidRequest, Next, UnsupportedParameter
+from gateway.errors import (
+    Fault,
+    GatewayError,
+    InternalError,
+    InvalidJson,
+    InvalidRequest,
+    Next,
+    RequestTooLarge,
+    UnsupportedParameter,
+)
 from gateway.outcome import Outcome
 from gateway.outgoing import picked, prepare
 from gateway.recorder import Recorder
@@ -307,7 +316,8 @@ class Run(Outcome):
         except Unsupported as unsupported:
             if not self._faults and not self._skips:
                 told = call.terms.dialect.retold(unsupported, call.body)
-                raise UnsupportedParameter(told.message, param=told.param, code=told.code) from None
+                kind = RequestTooLarge if told.code == RequestTooLarge.code else UnsupportedParameter
+                raise kind(told.message, param=told.param, code=told.code) from None
             self._drop(deployment)
             self._skip(choice, "unsupported", f"does not take {unsupported.param}", None)
             return None

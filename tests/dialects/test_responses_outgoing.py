@@ -193,6 +193,7 @@ def test_tools_of_other_vendors_are_openais_or_left_out_or_refused() -> None:
     assert (notes.warnings, notes.dropped) == (["web_search_emulated", "server_tool_unsupported"], ["tools.memory_1"])
     assert refused(tools=[Tool("x", native={"type": "memory_1"})]) == "tools[0]"
     options = {"search_context_size": "low", "user_location": {"type": "approximate", "approximate": {"city": "Rome"}}}
+    assert write(extra={"cache_control": {"type": "ephemeral"}})[1] == Notes()
     assert write(extra={"web_search_options": options})[0]["tools"] == [
         {"type": "web_search", "search_context_size": "low", "user_location": {"type": "approximate", "city": "Rome"}}
     ]

@@ -12,6 +12,8 @@ from e2e_surfaces import CHAT, COMPLETIONS, GEMINI, MESSAGES, MODELS, NATIVE, RE
 from google import genai
 from google.genai import errors as google_errors
 
+from gateway.dialects import gemini_request
+
 ALL = (CHAT, COMPLETIONS, RESPONSES, MESSAGES, GEMINI, NATIVE)
 EVERY = pytest.mark.parametrize("surface", ALL, ids=str)
 # Status -> what Anthropic and Google call it. OpenAI's words are the codes of contract.md.
@@ -200,3 +202,19 @@ async def test_googles_sdk_raises_what_it_should(stack: Stack, status: int) -> N
     with pytest.raises(raised) as caught:
         await client.aio.models.generate_content(model=model, contents="Hi")
     assert (caught.value.code, caught.value.status) == (status, GOOGLE[status])
+
+
+async def test_a_provider_that_cannot_take_something_is_told_with_the_place_as_the_client_wrote_it(stack):
+    link = {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}
+    body = {"model": "gpt-5.4", "max_tokens": 9, "system": "s", "messages": [{"role": "user", "content": [link]}]}
+    answer = await stack.post("/v1/messages", body)
+    error = (await answer.json())["error"]
+    assert (answer.status, error["type"]) == (400, "invalid_request_error")
+    assert error["message"].startswith("messages.0.content.0: ")
+    assert await stack.sim("requests") == []
+
+
+async def test_files_beyond_what_a_provider_takes_are_too_large_and_no_bad_request(stack, monkeypatch):
+    monkeypatch.setattr(gemini_request, "MAX_BODY_BYTES", 100)
+    answer = await stack.chat(model="gemini-3.8-flash", messages=[{"role": "user", "content": "x" * 200}])
+    assert (answer.status, (await answer.json())["error"]["code"]) == (413, "request_too_large")
