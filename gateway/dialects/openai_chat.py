@@ -12,8 +12,6 @@ and what OpenAI's dialects share: openai_checks, openai_media, openai_errors, op
 
 from __future__ import annotations
 
-from typing import Any
-
 from gateway.core.places import retold
 from gateway.dialects import openai_chat_passthrough as passthrough
 from gateway.dialects import openai_chat_places

@@ -55,6 +55,8 @@ _FINISH: dict[str, FinishReason] = {
     "sensitive": "content_filter",
     "guardrail_intervened": "content_filter",
 }
+# Reasons of compatible servers whose own upstream broke: an answer that ends so is cut, and must not look complete.
+_BROKEN = ("error", "abort", "aborted")
 
 
 def read_reply(body: bytes, stops: tuple[str, ...] | None = None) -> Reply:
@@ -83,6 +85,8 @@ def read_reply(body: bytes, stops: tuple[str, ...] | None = None) -> Reply:
 
 def _choice(choice: dict[str, Any], place: int, answer_id: str) -> Choice:
     message = choice.get("message")
+    if choice.get("finish_reason") in _BROKEN:
+        raise BadReply("the answer broke off", "server_error")
     parts = _parts(message if isinstance(message, dict) else {}, f"{answer_id}_{place}")
     called = any(isinstance(part, ToolCall) for part in parts)
     finish = _finish(choice.get("finish_reason"), called) if choice.get("finish_reason") else None
@@ -204,9 +208,9 @@ class Reader:
             events.append(Start(self._id, _text(chunk.get("model")), _count(chunk.get("created"))))
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, dict):
+            if isinstance(choice, dict) and not self._done:
                 events += self._choice(choice)
-        if chunk.get("usage") is not None:
+        if chunk.get("usage") is not None and not self._done:
             usage = usage_of(chunk["usage"])
             if usage is not None:
                 events.append(UsageSeen(usage))
@@ -217,6 +221,9 @@ class Reader:
         delta = choice.get("delta")
         events = self._delta(delta, index, choice.get("logprobs")) if isinstance(delta, dict) else []
         reason = choice.get("finish_reason")
+        if reason in _BROKEN:
+            self._done = True
+            return [*events, Failed("error_event", "the answer broke off")]
         if isinstance(reason, str) and reason and index not in self._finished:
             self._finished.add(index)
             events.append(Finished(_finish(reason, index in self._totals), index))

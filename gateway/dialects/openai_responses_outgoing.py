@@ -20,7 +20,14 @@ Wire = dict[str, Any]
 
 MIN_OUTPUT_TOKENS = 16
 _PASSED = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "moderation", "max_tool_calls")
-_SILENT = ("store", "prediction", "modalities", "audio", "web_search_options", "cache_control")  # OpenAI caches by itself
+_SILENT = (
+    "store",
+    "prediction",
+    "modalities",
+    "audio",
+    "web_search_options",
+    "cache_control",
+)  # OpenAI caches by itself
 _OWN_TOOLS = (
     "web_search", "web_search_preview", "file_search", "code_interpreter", "image_generation", "mcp", "computer",
     "computer_use_preview", "tool_search", "programmatic_tool_calling",

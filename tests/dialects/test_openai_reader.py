@@ -265,6 +265,16 @@ def test_an_error_ends_the_stream(frame: bytes, failed: Failed) -> None:
     assert read(chunk({"content": "a"}), frame, chunk({"content": "b"}), DONE)[1:] == [TextDelta("a"), failed]
 
 
+@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_an_answer_that_broke_off_upstream_never_looks_complete(reason: str) -> None:
+    events = read(chunk({"content": "a"}), chunk({}, finish=reason, usage={"prompt_tokens": 1}), DONE)
+
+    assert events[1:] == [TextDelta("a"), Failed("error_event", "the answer broke off")]
+    with pytest.raises(BadReply) as caught:
+        reply({"content": "a"}, reason)
+    assert caught.value.kind == "server_error"
+
+
 def test_a_bare_json_error_in_place_of_a_stream_is_told() -> None:
     assert read(b'{"error":{"message":"m","code":"rate_limit_exceeded"}}') == [Failed("rate_limited", "m")]
 
