@@ -1,13 +1,14 @@
 """The sections of the configuration: frozen, typed, with their defaults. Leaves of the import tree.
 
 `gateway.config` reads gateway.yaml into these; every part of the program is handed the section it needs and no more.
-Rule 1: units stand in names (_s, _ms, _mb, _tokens). Rule 2: secrets are `Secret`, which prints as ***.
+Rule 1: units stand in names (_s, _ms, _mb, _tokens, _usd). Rule 2: secrets are `Secret`, which prints as ***.
 Rule 3: inheritance is resolved at load: a tenant here has its own limits, whatever it inherited them from.
 """
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -18,6 +19,9 @@ Positive = Annotated[int, Meta(ge=1)]
 PositiveSeconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Tokens = Annotated[int, Meta(ge=0, le=10**15)]  # exact in every store, with room to add up
+Usd = Decimal  # US dollars as the file writes them; gateway.config takes 0 to MOST_USD with at most six decimals
+MOST_USD = 10**9  # in micro-USD as many as there may be tokens
+MICRO = 1_000_000  # micro-USD in a dollar
 Words = Annotated[str, Meta(min_length=1)]
 Private = Annotated[str, Meta(min_length=1, extra={"private": True})]  # may carry a password: no message quotes it
 
@@ -110,6 +114,26 @@ class Quota(Section, frozen=True, kw_only=True):
     monthly_tokens: Tokens | None = None
 
 
+class Budget(Section, frozen=True, kw_only=True):
+    """US dollars per UTC day and per UTC month; None means no limit. The properties are what counts: whole micro-USD."""
+
+    daily_usd: Usd | None = None
+    monthly_usd: Usd | None = None
+
+    @property
+    def daily_microusd(self) -> int | None:
+        return None if self.daily_usd is None else int(self.daily_usd * MICRO)
+
+    @property
+    def monthly_microusd(self) -> int | None:
+        return None if self.monthly_usd is None else int(self.monthly_usd * MICRO)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is anything to count money for."""
+        return self.daily_usd is not None or self.monthly_usd is not None
+
+
 class Timeouts(Section, frozen=True, kw_only=True):
     connect_s: PositiveSeconds = 3
     first_byte_s: PositiveSeconds = 30
@@ -126,6 +150,7 @@ class Provider(Section, frozen=True, kw_only=True):
     priority: int = 5
     models: dict[str, Words] = field(default_factory=dict)  # public name -> upstream name; "*" lets any name through
     quota: Quota = Quota()
+    budget: Budget = Budget()
     timeouts: Timeouts = Timeouts()
 
 
@@ -148,14 +173,16 @@ class Limits(Section, frozen=True, kw_only=True):
 
 
 class Tenant(Section, frozen=True, kw_only=True):
-    """Resolved: `quota` and `limits` hold what applies, own or inherited."""
+    """Resolved: `quota`, `budget` and `limits` hold what applies, own or inherited."""
 
     quota: Quota = Quota()
+    budget: Budget = Budget()
     limits: Limits = Limits()
     providers: list[Words] | None = None  # None: all
     models: list[Words] | None = None  # None: all
     default_temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     provider_quota: dict[str, Quota] = field(default_factory=dict)
+    provider_budget: dict[str, Budget] = field(default_factory=dict)
     allow_unlisted: bool = False  # only meaningful on `default`: tenants that are not listed get its settings
 
 

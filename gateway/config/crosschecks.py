@@ -51,7 +51,7 @@ def _not_yet(config: Config, facts: Facts) -> Iterator[Finding]:
 
 
 def _references(config: Config, facts: Facts) -> Iterator[Finding]:
-    """Names of providers and tenants that stand in values, and in the keys of provider_quota."""
+    """Names of providers and tenants that stand in values, and in the keys of provider_quota and provider_budget."""
     providers, tenants = _names(facts, "providers"), _names(facts, "tenants")
     for path, value in facts.values.items():
         match path:
@@ -64,7 +64,7 @@ def _references(config: Config, facts: Facts) -> Iterator[Finding]:
                     yield from _known(path, str(value), tenants, "tenant", facts)
     for path in facts.keys:
         match path:
-            case ("tenants", _, "provider_quota", name):
+            case ("tenants", _, "provider_quota" | "provider_budget", name):
                 yield from _known(path, str(name), providers, "provider", facts)
 
 

@@ -2,6 +2,7 @@
 
     tenants.<t>.limits               own fields, else those of the top-level `limits`
     tenants.<t>.quota                own fields, else those of tenants.default
+    tenants.<t>.budget               own fields, else those of tenants.default
     tenants.<t>.default_temperature  own, else that of tenants.default
     providers.<p>.base_url           own, else the vendor's
 
@@ -68,6 +69,7 @@ def resolve(config: Config, written: Container[Path]) -> Config:
             own,
             limits=_over(config.limits, own.limits, (*path, "limits"), written),
             quota=_over(default.quota, own.quota, (*path, "quota"), written),
+            budget=_over(default.budget, own.budget, (*path, "budget"), written),
             default_temperature=temperature.default_temperature,
         )
 

@@ -11,7 +11,7 @@ from typing import cast
 
 from msgspec import NODEFAULT, inspect
 
-from gateway.settings import Config
+from gateway.settings import MOST_USD, Config
 
 ROOT = cast(inspect.StructType, inspect.type_info(Config))
 
@@ -54,6 +54,8 @@ def _described(kind: inspect.Type) -> str:
             return "a whole number" + _bounds(number)
         case inspect.FloatType() as number:
             return "a number" + _bounds(number)
+        case inspect.DecimalType():
+            return f"US dollars from 0 to {MOST_USD} with at most 6 decimals"
         case inspect.LiteralType(values=values):
             return _choice([str(value) for value in values])
         case inspect.StrType(pattern=str() as pattern):

@@ -13,6 +13,7 @@ from gateway.settings import (
     ApiKey,
     Auth,
     Breaker,
+    Budget,
     Cache,
     Config,
     Fallback,
@@ -93,6 +94,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "priority": "Higher is tried first.",
         "models": 'Public name to upstream name; `"*"` lets any name through.',
         "quota": "Tokens that all tenants together may use here.",
+        "budget": "Money that all tenants together may spend here.",
         "timeouts": "How long to wait for it.",
     },
     Timeouts: {
@@ -104,6 +106,10 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
     Quota: {
         "daily_tokens": "Tokens for each UTC day; null is no limit.",
         "monthly_tokens": "Tokens for each UTC month; null is no limit.",
+    },
+    Budget: {
+        "daily_usd": "US dollars for each UTC day, at most six decimals; null is no limit.",
+        "monthly_usd": "US dollars for each UTC month, at most six decimals; null is no limit.",
     },
     Fallback: {
         "enabled": "Whether anyone else is tried at all.",
@@ -122,11 +128,13 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
     },
     Tenant: {
         "quota": "Its tokens; fields that are not written are those of `default`.",
+        "budget": "Its money, at the prices of the catalogue; fields that are not written are those of `default`.",
         "limits": "Its rates; fields that are not written are those of the top-level `limits`.",
         "providers": "The providers it may use; null is all.",
         "models": "The models and aliases it may use; null is all.",
         "default_temperature": "Temperature when the caller gives none; not written: that of `default`; null: the provider's own.",
         "provider_quota": "Its tokens at single providers.",
+        "provider_budget": "Its money at single providers.",
         "allow_unlisted": "On `default` only: whether tenants that are not listed are served, with its settings.",
     },
     Alerts: {

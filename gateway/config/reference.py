@@ -15,6 +15,7 @@ UNITS = {
     "_s": "seconds",
     "_mb": "MiB",
     "_tokens": "tokens",
+    "_usd": "US dollars",
     "_percent": "%",
     "requests_per_minute": "requests per minute",
     "tokens_per_minute": "tokens per minute",
@@ -24,6 +25,7 @@ DEFAULTS: dict[tuple[type, str], str] = {  # those that depend on other entries
     (Auth, "jwt"): "HS256",
     (Provider, "base_url"): "the vendor's",
     (Tenant, "quota"): "inherited",
+    (Tenant, "budget"): "inherited",
     (Tenant, "limits"): "inherited",
     (Tenant, "default_temperature"): "inherited",
 }
@@ -64,8 +66,8 @@ By the core schema of YAML 1.2, with duplicate and unknown keys refused.
 
 ## What tenants inherit
 
-`limits` come field by field from the top-level `limits`; `quota` field by field, and `default_temperature`, from the tenant
-`default`. An explicit `null` lifts what would be inherited. Tenants that are not listed are served with the settings of
+`limits` come field by field from the top-level `limits`; `quota` and `budget` field by field, and `default_temperature`, from the
+tenant `default`. An explicit `null` lifts what would be inherited. Tenants that are not listed are served with the settings of
 `default` when that says `allow_unlisted: true`, and not at all otherwise.
 """
 

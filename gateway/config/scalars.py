@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Literal
 
@@ -18,7 +19,7 @@ from msgspec import inspect
 
 from gateway.config.kinds import described, unwrapped
 from gateway.config.masking import plausible
-from gateway.settings import Secret
+from gateway.settings import MOST_USD, Secret
 
 NULL = frozenset({"", "~", "null", "Null", "NULL"})
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -40,6 +41,7 @@ NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
 SEPARATED = re.compile(r"[-+]?[0-9]{1,3}([_, '][0-9]{3})+\Z")
 
 MAX_DIGITS = 40  # of a number; longer ones are not even converted
+SMALLEST = Decimal("0.000001")  # of a dollar: micro-USD are the smallest money there is
 LARGEST = 2**53  # whole numbers above are not exact in JSON readers, Lua and SQLite's arithmetic
 
 Tag = Literal["null", "bool", "int", "float", "str"]
@@ -109,6 +111,8 @@ def _convert(value: Value, kind: inspect.Type, private: bool) -> object:
             return _in_range(_whole(value, kind, private), kind, value, private)
         case inspect.FloatType():
             return _in_range(_number(value, kind, private), kind, value, private)
+        case inspect.DecimalType():
+            return _dollars(value, kind, private)
         case inspect.LiteralType(values=values):
             return _literal(value, [str(each) for each in values], private)
         case inspect.CustomType(cls=cls) if cls is Secret:
@@ -148,6 +152,19 @@ def _number(value: Value, kind: inspect.Type, private: bool) -> float:
     text = value.text.strip()
     if value.loose and len(text) <= MAX_DIGITS and FLOAT.match(text):
         return int(text) if DECIMAL.match(text) else float(text)
+    raise _expected(value, described(kind), private, _digits(value, text))
+
+
+def _dollars(value: Value, kind: inspect.Type, private: bool) -> Decimal:
+    """Money is read digit by digit: no binary fraction ever stands between the file and the micro-USD."""
+    text = value.text.strip()
+    if value.loose and len(text) <= MAX_DIGITS and FLOAT.match(text):
+        try:
+            amount = Decimal(text)
+        except InvalidOperation:  # an exponent beyond all measure
+            amount = Decimal(-1)
+        if 0 <= amount <= MOST_USD and amount == amount.quantize(SMALLEST):
+            return amount
     raise _expected(value, described(kind), private, _digits(value, text))
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from gateway.config.meanings import MEANINGS
-from gateway.settings import NAME_PATTERN, Config, Secret
+from gateway.settings import MOST_USD, NAME_PATTERN, Config, Secret
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DOLLARS = {"type": "number", "minimum": 0, "maximum": MOST_USD}
 REFERENCE = {"type": "string", "pattern": r"\$\{[^{}]+\}"}  # stands for any scalar
 
 
@@ -53,7 +54,7 @@ def _loosened(part: dict[str, Any]) -> dict[str, Any]:
     """The type with references beside it, where they would not fit otherwise."""
     if "items" in part:
         return {**part, "items": _loosened(part["items"])}
-    choices = part.get("anyOf", [part])
+    choices = [DOLLARS if each.get("format") == "decimal" else each for each in part.get("anyOf", [part])]
     return {"anyOf": [*choices, REFERENCE]} if any(_is_restricted(each) for each in choices) else part
 
 
