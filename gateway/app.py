@@ -26,10 +26,12 @@ from gateway.alerting import Webhooks
 from gateway.core.catalogue import Catalogue, catalogue_from
 from gateway.core.envelope import Sealer
 from gateway.core.ledger_commands import Orphan
+from gateway.core.ledger_rows import MICROUSD, TOKENS
 from gateway.core.ledger_views import Alert, Refused
 from gateway.core.pricing import PriceBook, prices_from
 from gateway.core.routing import Router, Served
 from gateway.core.stash import Stash
+from gateway.core.tariffs import Tariffs
 from gateway.deployment import Deployment
 from gateway.logs import LogWriter
 from gateway.pipeline import Pipeline
@@ -37,7 +39,7 @@ from gateway.providers import PROVIDERS
 from gateway.recorder import Recorder
 from gateway.replay import Replay
 from gateway.routes import Routes
-from gateway.settings import Config, Quota
+from gateway.settings import Config
 from gateway.stores.base import StoreDown
 from gateway.stores.keeper import Keeper, KeeperEvent
 from gateway.stores.open import open_responses, open_store
@@ -60,6 +62,11 @@ from gateway.web.socketio_route import SocketIoRoute
 from gateway.web.views import Views
 from gateway.web.websocket import WebSocketDoor
 
+GAUGES = {  # of an account by its unit: what is used, and the limit
+    TOKENS: ("gateway_quota_used_tokens", "gateway_quota_limit_tokens"),
+    MICROUSD: ("gateway_budget_used_microusd", "gateway_budget_limit_microusd"),
+}
+
 
 def read_catalogue() -> Catalogue:
     """What models can do."""
@@ -80,8 +87,8 @@ def _shipped(name: str) -> Any:
     raise FileNotFoundError(f"{name} is missing from this installation")
 
 
-def load_routes(config: Config, catalogue: Catalogue) -> Routes:
-    """The routing tables of a configuration."""
+def load_routes(config: Config, catalogue: Catalogue, prices: PriceBook | None = None) -> Routes:
+    """The routing tables of a configuration; without prices no budget counts."""
     deployments = {}
     for name, section in config.providers.items():
         vendor = PROVIDERS[section.type]
@@ -94,7 +101,8 @@ def load_routes(config: Config, catalogue: Catalogue) -> Routes:
         for name, d in deployments.items()
     ]
     router = Router(served, config.models, across_providers=config.fallback.across_providers)
-    return Routes(router, deployments, config.tenants, config.fallback, config.translation, catalogue)
+    tariffs = Tariffs(prices, config.budget_of) if prices is not None else None
+    return Routes(router, deployments, config.tenants, config.fallback, config.translation, catalogue, tariffs)
 
 
 def sealer_of(config: Config) -> Sealer:
@@ -109,24 +117,6 @@ def sealer_of(config: Config) -> Sealer:
     return Sealer(*signing, *others) if signing or others else Sealer(secrets.token_bytes(32))
 
 
-class Limits:
-    """Which quota a scope has: what the keeper asks. Unlisted tenants have that of `default`."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def __call__(self, scope: str) -> Quota:
-        kind, _, name = scope.partition(":")
-        if kind == "provider":
-            provider = self._config.providers.get(name)
-            return provider.quota if provider is not None else Quota()
-        tenant_name, _, provider_name = name.partition("/provider:")
-        tenant = self._config.tenants.get(tenant_name) or self._config.tenants.get("default")
-        if tenant is None:
-            return Quota()
-        return tenant.provider_quota.get(provider_name, Quota()) if provider_name else tenant.quota
-
-
 class Gateway:
     """One process. `start` opens the store and begins to serve `sock`; `drain` and `stop` end it in order."""
 
@@ -139,14 +129,14 @@ class Gateway:
         self.draining = False
         self.figures: Callable[[], Awaitable[list[telemetry.Snapshot]]] = self._own_figures
         self.tasks = Tasks(log, registry)
-        self._catalogue = read_catalogue()
+        self._catalogue, self._prices = read_catalogue(), read_prices()
         recorder = Recorder(registry, log, time.monotonic)
         self.store_lost = False
         store = open_store(config.store.url, self._warn)
-        self.keeper = Keeper(store, Limits(config), config.alerts, on_event=self._heard)
+        self.keeper = Keeper(store, config.quota_of, config.alerts, config.budget_of, on_event=self._heard)
         self.upstream = Upstream(Tuning(), environ=environ)
         replay = Replay(sealer_of(config), Stash(), time.monotonic)
-        routes = load_routes(config, self._catalogue)
+        routes = load_routes(config, self._catalogue, self._prices)
         self.pipeline = Pipeline(routes, self.upstream, self.keeper, recorder, replay)
         self.streams = OpenStreams(recorder.streams, time.monotonic)
         self._jwks = self._open_jwks(config)
@@ -183,6 +173,7 @@ class Gateway:
     async def start(self, sock: socket.socket) -> None:
         """Open the store, then serve. Raises StoreUnusable, StoreDown, or OSError when admin.port is taken."""
         self._share()
+        self._name_unpriced()
         await self.keeper.start()
         if self.config.admin.port is not None:
             self._admin = await start_admin(
@@ -270,18 +261,19 @@ class Gateway:
 
     async def reload(self, config: Config) -> None:
         """Swap to a configuration that has been checked. What cannot change in a running process is said in the log."""
-        routes = load_routes(config, self._catalogue)
+        routes = load_routes(config, self._catalogue, self._prices)
         # Keys that were fetched stay: the issuer may be away just now, and somebody may be waiting for them.
         jwks = {url: self._jwks.get(url, keys) for url, keys in self._open_jwks(config).items()}
         if config.auth != self.config.auth:
             self.handlers.authenticator = Authenticator(config.auth, jwks)
         gone, self._jwks = [keys for url, keys in self._jwks.items() if url not in jwks], jwks
         routes.take_over(self.pipeline.routes)
-        self.keeper.set_limits(Limits(config))
+        self.keeper.set_limits(config.quota_of, config.budget_of)
         self.keeper.set_alerts(config.alerts)
         self.webhooks.settings = config.alerts
         self.pipeline.routes = routes
         self._share()
+        self._name_unpriced()
         self.pipeline.replay.sealer = sealer_of(config)
         self.log.change(config.log.level, text=config.log.format == "text")
         fixed = [name for name in ("server", "store", "admin") if getattr(config, name) != getattr(self.config, name)]
@@ -293,6 +285,12 @@ class Gateway:
 
     def _warn(self, message: str) -> None:
         self.log.event("warning", "store_warning", message=message)
+
+    def _name_unpriced(self) -> None:
+        """Tell the operator which models no budget will see."""
+        models = self.pipeline.routes.unpriced(time.time())
+        if models:
+            self.log.event("warning", "unpriced_models", models=models)
 
     def _share(self) -> None:
         routes = self.pipeline.routes
@@ -336,9 +334,10 @@ class Gateway:
             tenant = scope.removeprefix("tenant:").partition("/")[0] if scope.startswith("tenant:") else ""
             if tenant and tenant not in self.config.tenants:
                 continue  # label values come from the configuration only
-            found.append(("gateway_quota_used_tokens", (scope, account.window), float(account.used)))
+            used, limit = GAUGES[account.unit]
+            found.append((used, (scope, account.window), float(account.used)))
             if account.limit is not None:
-                found.append(("gateway_quota_limit_tokens", (scope, account.window), float(account.limit)))
+                found.append((limit, (scope, account.window), float(account.limit)))
         return found
 
     def _scopes(self) -> list[str]:
@@ -358,7 +357,11 @@ class Gateway:
             self.registry.count("gateway_quota_refusals_total", event.scope if known else "other", event.reason)
         elif isinstance(event, Orphan):
             self.log.event(
-                "warning", "lease_orphaned", scope=event.key.scope, period=event.key.period, tokens=event.amount
+                "warning",
+                "lease_orphaned",
+                scope=event.key.scope,
+                period=event.key.period,
+                **{event.key.unit: event.amount},
             )
         elif isinstance(event, StoreLost):
             self.store_lost = True

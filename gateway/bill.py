@@ -2,14 +2,17 @@
 
 Rule 1: a hold is made once, for all accounts of the call, and ends in exactly one settlement. Rule 2: a provider that failed gives
 its part back at once, less what it used. Rule 3: whoever stops waiting after the provider was asked pays for the question.
+Rule 4: money is held for one attempt at its model's price; the next one, dearer or cheaper, holds its own together with its tokens.
 """
 
 from __future__ import annotations
 
 from gateway.call import LEFT, Call, Result, Trail
-from gateway.core.charge import DEFAULT_MAX_OUTPUT, charge, reservation
+from gateway.core.charge import DEFAULT_MAX_OUTPUT, Charge, charge, reservation
+from gateway.core.ledger_rows import MICROUSD
+from gateway.core.tariffs import affordable_tokens, most_microusd, spent_microusd
 from gateway.core.tokens import TOOL_PROMPT_TOKENS, input_bound
-from gateway.core.wallet import Hold
+from gateway.core.wallet import Cost, Hold
 from gateway.deployment import Deployment
 from gateway.recorder import Recorder
 from gateway.routes import Choice
@@ -17,10 +20,10 @@ from gateway.stores.keeper import Keeper
 
 
 class Bill:
-    """The part of a call (pipeline.Run) that knows tokens. `_want` is what is reserved: `_input`, and the output cap. `_input` is
+    """The part of a call (pipeline.Run) that knows tokens and money. `_want` is what is reserved: `_input`, and the output cap. `_input` is
     `_bound`, the most that the input can be; or, where there is no room for that, what such inputs were seen to be."""
 
-    __slots__ = ("_bound", "_call", "_hold", "_input", "_keeper", "_recorder", "_trail", "_used", "_want")
+    __slots__ = ("_bound", "_call", "_hold", "_input", "_keeper", "_recorder", "_spent", "_trail", "_used", "_want")
 
     def __init__(self, keeper: Keeper, recorder: Recorder, call: Call) -> None:
         self._keeper = keeper
@@ -29,16 +32,25 @@ class Bill:
         self._trail = Trail(stream=call.peek.stream)
         self._hold: Hold | None = None
         self._bound = self._input = self._want = 0
+        self._spent = 0  # micro-USD that the present attempt cost
         self._used: dict[str, int] | None = None  # scope -> tokens, once an attempt that failed has used some
 
     def _take(self, choice: Choice) -> bool:
-        """Hold tokens for this candidate from what is in hand; False: it may still be had by waiting."""
+        """Hold tokens and money for this candidate from what is in hand; False: it may still be had by waiting."""
         if self._hold is not None:
-            return self._keeper.add(self._hold, choice.deployment.scopes(self._call.terms.tenant))
+            return self._keeper.add(self._hold, choice.deployment.scopes(self._call.terms.tenant), self._cost(choice))
         scopes = choice.deployment.call_scopes(self._call.terms.tenant)
         self._size(choice, scopes)
-        self._hold = self._keeper.try_hold(scopes, self._want)
+        self._hold = self._keeper.try_hold(scopes, self._want, None, self._cost(choice))
         return self._hold is not None
+
+    def _cost(self, choice: Choice) -> Cost | None:
+        """The most that this candidate costs for the tokens that are held; None when no budget has to pay, or nobody knows."""
+        tariff = choice.tariff
+        price = None if tariff is None or self._call.terms.free else tariff.price(self._call.at)
+        if tariff is None or price is None:
+            return None
+        return Cost(most_microusd(price, self._input, self._want - self._input), tariff.scopes)
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         """How many tokens to hold; a cap of our own when the client gave none and room is short."""
@@ -51,13 +63,25 @@ class Bill:
             self._want = self._input + peek.max_tokens * peek.n
         else:
             room = self._keeper.room(scopes)
+            if choice.tariff is not None:
+                room = self._affordable(choice, room)
             self._want, trail.clamped = reservation(self._input, peek.n, choice.abilities.max_output, room)
+
+    def _affordable(self, choice: Choice, room: int | None) -> int | None:
+        """The room in tokens, the budgets of this candidate looked at as well."""
+        tariff = choice.tariff
+        price = None if tariff is None else tariff.price(self._call.at)
+        if tariff is None or price is None:
+            return room
+        money = self._keeper.room(tariff.scopes, MICROUSD)
+        tokens = None if money is None else affordable_tokens(price, self._input, money)
+        return tokens if room is None else room if tokens is None else min(room, tokens)
 
     def _is_text(self) -> bool:
         """Whether the input is text alone, so that its bytes tell about its tokens; tools are text too."""
         return 0 <= self._bound - len(self._call.body) <= TOOL_PROMPT_TOKENS
 
-    def _reserve_less(self, choice: Choice, scopes: tuple[str, ...]) -> int | None:
+    def _reserve_less(self, choice: Choice, scopes: tuple[str, ...]) -> tuple[int, Cost | None] | None:
         """There is no room: what to hold when the input counts as calls to the model were seen to, None when that is no less."""
         if not self._is_text():
             return None
@@ -65,7 +89,7 @@ class Bill:
         if self._input >= self._bound:
             return None
         self._reserve(choice, scopes)
-        return self._want
+        return self._want, self._cost(choice)
 
     def _cap(self, choice: Choice) -> None:
         """Somebody else steps in, whose model may write more than was held: with a quota to keep, no more than that."""
@@ -73,10 +97,10 @@ class Bill:
         held = self._want - self._input
         if peek.max_tokens is not None or (choice.abilities.max_output or DEFAULT_MAX_OUTPUT) * peek.n <= held:
             return
-        if (
-            trail.clamped is None
-            and self._keeper.room(choice.deployment.call_scopes(self._call.terms.tenant)) is not None
-        ):
+        limited = choice.tariff is not None or (
+            self._keeper.room(choice.deployment.call_scopes(self._call.terms.tenant)) is not None
+        )
+        if trail.clamped is None and limited:
             trail.clamped = max(1, held // peek.n)
 
     def _charge_answer(self, choice: Choice, result: Result) -> None:
@@ -118,7 +142,29 @@ class Bill:
         if suspect and not (silent and result.usage is None):
             self._trail.suspect = True
             self._recorder.suspect(self._call, choice.deployment.name, result.usage)
+        if choice.tariff is not None:
+            self._price(choice, result, (tokens, estimated, suspect), 0 if silent else result.output_bytes)
         return tokens, estimated
+
+    def _price(self, choice: Choice, result: Result, charged: Charge, output_bytes: int) -> None:
+        """Add to the bill what these tokens cost at this candidate."""
+        tariff = choice.tariff
+        assert tariff is not None
+        price, spent = tariff.price(self._call.at), None
+        if price is not None:
+            spent = spent_microusd(
+                price,
+                result.usage,
+                charged,
+                input_bound=self._bound,
+                output_bytes=output_bytes,
+                interrupted=result.fault is not None,
+            )
+        if spent is None:
+            self._recorder.unpriced(self._call.terms.tenant, choice.deployment.name, tariff.label)
+            return
+        self._spent += spent
+        self._trail.cost_microusd += spent
 
     def _spend(self, deployment: Deployment, total: int) -> None:
         assert self._used is not None
@@ -134,14 +180,15 @@ class Bill:
             self._used = {}
         for scope in scopes:
             used = self._used.pop(scope, 0)
-        self._keeper.drop(self._hold, scopes, used=used)
+        spent, self._spent = self._spent, 0
+        self._keeper.drop(self._hold, scopes, used=used, spent=spent, estimated=self._trail.estimated)
 
     def _pay(self) -> None:
         """End the hold with what was used: one figure for all accounts, unless several providers were paid."""
         trail = self._trail
         if self._hold is not None:
             used = trail.total_tokens if self._used is None else self._used
-            self._keeper.settle(self._hold, used, estimated=trail.estimated, suspect=trail.suspect)
+            self._keeper.settle(self._hold, used, spent=self._spent, estimated=trail.estimated, suspect=trail.suspect)
 
 
 def _model(choice: Choice) -> str:

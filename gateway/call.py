@@ -113,6 +113,7 @@ class Trail(Struct):
     clamped: int | None = None
     usage: Usage | None = None
     total_tokens: int = 0
+    cost_microusd: int = 0  # of calls that a budget pays for
     estimated: bool = False
     suspect: bool = False
     status: int = 0

@@ -46,6 +46,7 @@ class AccessLine(Struct, omit_defaults=True):
     upstream_ms: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_microusd: int = 0  # where a budget pays
     first_token_ms: float = 0.0
     estimated: bool = False
     error: str = ""

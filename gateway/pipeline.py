@@ -1,7 +1,7 @@
 """READ THIS FIRST: one call, from admission to settlement.
 
     plan      who may answer, best first                          core.routing, Routes.plan
-    hold      tokens of the tenant and of the provider, one step  stores.keeper
+    hold      tokens and money of tenant and provider, one step   stores.keeper
     admit     the tenant's rate limits                            core.limits
     send      one provider, one transfer                          outgoing.py, attempt.py
     judge     what a failure means: breaker, cool-down, next      outcome.py, core.retry
@@ -27,6 +27,7 @@ from gateway import warming
 from gateway.attempt import Attempt
 from gateway.call import Call, Outlet
 from gateway.core import retry
+from gateway.core.ledger_rows import MICROUSD
 from gateway.core.ledger_views import Refused
 from gateway.core.verdict import Skip, SkipKind, nobody_left, refused
 from gateway.core.wallet import Hold
@@ -274,25 +275,26 @@ class Run(Outcome):
         """As _take, waiting for leases and for calls in flight. False: the provider's own quota has no room; skip it.
 
         No task stands in between: a hold that came in the moment of a cancellation would be lost in it.
-        Raises when the tenant's quota has no room.
+        Raises when the tenant's quota has no room; but a budget that another candidate got by with only passes this one over.
         """
         deployment, tenant = choice.deployment, self._call.terms.tenant
         wait_s = min(WAIT_S, max(0.0, self._call.left_s(self._p.clock())))
         try:
             if self._hold is not None:
-                await self._keeper.add_wait(self._hold, deployment.scopes(tenant), wait_s)
+                await self._keeper.add_wait(self._hold, deployment.scopes(tenant), wait_s, self._cost(choice))
             else:
                 scopes = deployment.call_scopes(tenant)
                 less = partial(self._reserve_less, choice, scopes)
-                self._hold = await self._keeper.hold(scopes, self._want, wait_s, less)
+                self._hold = await self._keeper.hold(scopes, self._want, wait_s, less, self._cost(choice))
         except Refused as refusal:
             if refusal.reason == "reserved" and self._is_over(self._p.clock()):
                 return False
-            if "provider:" not in refusal.scope or refusal.reason == "unavailable":
+            if refusal.reason == "unavailable" or ("provider:" not in refusal.scope and self._hold is None):
                 raise refused(refusal, self._p.wall()) from None
             wait_s = max(0.0, refusal.reset_at - self._p.wall())
             kind: SkipKind = "tenant_quota" if refusal.scope.startswith("tenant:") else "provider_quota"
-            self._skip(choice, kind, f"quota of {refusal.scope} {refusal.reason}", wait_s)
+            what = "budget" if refusal.unit == MICROUSD else "quota"
+            self._skip(choice, kind, f"{what} of {refusal.scope} {refusal.reason}", wait_s)
             return False
         return True
 

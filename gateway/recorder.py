@@ -48,10 +48,11 @@ class Seen(Protocol):
 class Tally:
     """The running figures of one provider, of all tenants or of one: what /providers and /stats show. Since the start."""
 
-    __slots__ = ("errors", "latency_s", "requests", "successes", "tokens")
+    __slots__ = ("errors", "latency_s", "requests", "successes", "tokens", "unpriced")
 
     def __init__(self) -> None:
         self.requests = self.successes = self.errors = self.tokens = 0
+        self.unpriced = 0  # calls that a budget should pay for, of models whose price nobody knows
         self.latency_s = 0.0
 
     def public(self, daily_tokens: int) -> dict[str, float | int]:
@@ -209,6 +210,11 @@ class Recorder:
         self.registry.count("gateway_suspect_usage_total", provider)
         self.log.event("warning", "suspect_usage", request_id=call.id, provider=provider, usage=repr(usage))
 
+    def unpriced(self, tenant: str, provider: str, model_label: str) -> None:
+        """A budget paid nothing for a call, since nobody knows what its model costs."""
+        self.registry.count("gateway_unpriced_calls_total", provider, model_label)
+        self.tally(provider, tenant).unpriced += 1
+
     def other(self, context: Seen, method: str, path: str, status: int, error: str) -> None:
         """A request that made no call: a view, or a refusal before one."""
         self.log.access(
@@ -273,6 +279,8 @@ class Recorder:
         )
         if trail.usage is not None:
             line.input_tokens, line.output_tokens = trail.usage.input, trail.usage.output
+        if trail.cost_microusd:
+            line.cost_microusd = trail.cost_microusd
         if len(steps) > 1 or trail.outcome != "ok" or trail.stream or trail.estimated or _noted(trail.notes):
             self._more(line, call, trail)
         if call.terms.traceparent or call.session:

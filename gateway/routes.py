@@ -13,13 +13,14 @@ from typing import Any
 from msgspec import Struct
 
 from gateway import settings
-from gateway.call import Call
+from gateway.call import Call, Terms
 from gateway.core.catalogue import Catalogue
 from gateway.core.limits import TenantLimits
 from gateway.core.routing import Router, UnknownModel, UnknownProvider
+from gateway.core.tariffs import Tariff, Tariffs
 from gateway.deployment import Deployment
 from gateway.errors import InvalidRequest, ModelNotFound
-from gateway.types import Abilities, ClientHalf, Passthrough, ProviderHalf, Translation
+from gateway.types import Abilities, Passthrough, ProviderHalf, Translation
 
 MAX_PLANS = 4096
 NO_SUBSTITUTE = ("_embeddings", "_moderations")  # another model's vectors and scores mean something else
@@ -29,7 +30,7 @@ MAX_TENANTS = 50_000  # whose limits are remembered: unlisted tenants are open-e
 
 class Choice(Struct, frozen=True):
     """A candidate with everything an attempt needs. `dialect` is what is spoken with it; `passthrough` is set when that is the
-    client's own."""
+    client's own; `tariff` when there is a budget that pays."""
 
     deployment: Deployment
     model: str
@@ -38,6 +39,7 @@ class Choice(Struct, frozen=True):
     dialect: ProviderHalf
     passthrough: Passthrough | None
     looks: tuple[bytes, ...] = ()  # with one of these in the body the vendor may want another dialect (outgoing.picked)
+    tariff: Tariff | None = None
     mended: Any = None  # the request to send instead, after the vendor refused what our translation made of it
 
     def looks_at(self, body: bytes) -> bool:
@@ -54,7 +56,7 @@ class Choice(Struct, frozen=True):
 
 
 class Routes:
-    """See the module. `fallback` and `translation` are the operator's settings."""
+    """See the module. `fallback` and `translation` are the operator's settings; without `tariffs` there are no budgets."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Routes:
         fallback: settings.Fallback,
         translation: Translation,
         catalogue: Catalogue,
+        tariffs: Tariffs | None = None,
     ) -> None:
         self.router = router
         self.deployments = deployments
@@ -74,6 +77,7 @@ class Routes:
             m for d in deployments.values() for m in (d.settings.default_model, *d.settings.models.values())
         }
         self._catalogue = catalogue
+        self._tariffs = tariffs
         self._plans: dict[tuple[str, str, str, str], list[Choice]] = {}
         self._limits: OrderedDict[str, TenantLimits] = OrderedDict()
         self._sessions: OrderedDict[tuple[str, str, str], str] = OrderedDict()
@@ -101,6 +105,32 @@ class Routes:
 
     def tenant_label(self, tenant: str) -> str:
         return tenant if tenant in self.tenants else "other"
+
+    def tariff(self, tenant: str, provider: str, model: str) -> Tariff | None:
+        """What a tenant's calls of a model cost which budgets; None when they cost none."""
+        if self._tariffs is None:
+            return None
+        deployment = self.deployments[provider]
+        scopes = deployment.call_scopes(tenant)
+        return self._tariffs.tariff(deployment.family, model, scopes, self.label(model))
+
+    def unpriced(self, at: float, tenant: str = "") -> list[str]:
+        """`provider/model` of all that the configuration names, that a budget should pay for and nobody knows the price of; a
+        tenant's, or all."""
+        if self._tariffs is None:
+            return []
+        named = {(c.provider, c.model) for name in self.router.names() for c in self.router.plan(name)}
+        tenants = [tenant] if tenant else [*self.tenants, "default"]
+        return [
+            f"{provider}/{model}"
+            for provider, model in sorted(named)
+            if self._tariffs.prices.price(self.deployments[provider].family, model, at) is None
+            and any(self._may_use(each, provider) and self.tariff(each, provider, model) for each in tenants)
+        ]
+
+    def _may_use(self, tenant: str, provider: str) -> bool:
+        section = self.tenant(tenant)
+        return section is None or section.providers is None or provider in section.providers
 
     @property
     def limits(self) -> Mapping[str, TenantLimits]:
@@ -173,7 +203,7 @@ class Routes:
             raise InvalidRequest(
                 f"X-Preferred-Provider names no provider of this tenant. It has: {known}.", param="x-preferred-provider"
             ) from None
-        choices = [self._choice(c.provider, c.model, c.because, call.terms.dialect) for c in candidates]
+        choices = [self._choice(c.provider, c.model, c.because, call.terms) for c in candidates]
         found = [choice for choice in choices if choice is not None]
         if not found:
             raise ModelNotFound(
@@ -182,15 +212,16 @@ class Routes:
             )
         return found
 
-    def _choice(self, provider: str, model: str, because: str, dialect: ClientHalf) -> Choice | None:
-        deployment = self.deployments[provider]
+    def _choice(self, provider: str, model: str, because: str, terms: Terms) -> Choice | None:
+        deployment, dialect = self.deployments[provider], terms.dialect
         spoken = deployment.vendor.half(dialect.name)
         if spoken is None:
             return None
         same = spoken if isinstance(spoken, Passthrough) and spoken.name == dialect.name else None
         abilities = self._catalogue.abilities(deployment.family, model)
         looks = deployment.vendor.looks(dialect.name, abilities)
-        return Choice(deployment, model, because, abilities, spoken, same, looks)
+        tariff = self.tariff(terms.tenant, provider, model)
+        return Choice(deployment, model, because, abilities, spoken, same, looks, tariff)
 
 
 def _model_not_found(unknown: UnknownModel) -> ModelNotFound:

@@ -222,6 +222,28 @@ class Config(Section, frozen=True, kw_only=True):
     log: Log = Log()
     translation: Translation = Translation()
 
+    def quota_of(self, scope: str) -> Quota:
+        """The quota of "tenant:acme", "provider:openai" or "tenant:acme/provider:openai". Unlisted tenants have that of `default`."""
+        section, at = self._section(scope)
+        if isinstance(section, Tenant) and at:
+            return section.provider_quota.get(at, Quota())
+        return section.quota if section is not None else Quota()
+
+    def budget_of(self, scope: str) -> Budget:
+        """The budget of a scope, likewise."""
+        section, at = self._section(scope)
+        if isinstance(section, Tenant) and at:
+            return section.provider_budget.get(at, Budget())
+        return section.budget if section is not None else Budget()
+
+    def _section(self, scope: str) -> tuple[Provider | Tenant | None, str]:
+        """Where the limits of a scope stand, and for which provider when they are a tenant's share of one."""
+        kind, _, name = scope.partition(":")
+        if kind == "provider":
+            return self.providers.get(name), ""
+        tenant, _, provider = name.partition("/provider:")
+        return self.tenants.get(tenant) or self.tenants.get("default"), provider
+
     def tenant(self, name: str) -> Tenant | None:
         """The settings of the tenant `name`; those of `default` when it is not listed and default says allow_unlisted."""
         own = self.tenants.get(name)

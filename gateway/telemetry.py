@@ -68,7 +68,16 @@ METRICS: dict[str, Metric] = {
     "gateway_breaker_state": Metric("gauge", "0 closed, 1 half open, 2 open.", ("provider",)),
     "gateway_quota_used_tokens": Metric("gauge", "Tokens used in the current period.", ("scope", "period")),
     "gateway_quota_limit_tokens": Metric("gauge", "The limit of the current period.", ("scope", "period")),
-    "gateway_quota_refusals_total": Metric("counter", "Calls refused for a quota.", ("scope", "reason")),
+    "gateway_budget_used_microusd": Metric(
+        "gauge",
+        "Money spent in the current period, where there is a budget, in millionths of a US dollar.",
+        ("scope", "period"),
+    ),
+    "gateway_budget_limit_microusd": Metric("gauge", "The budget of the current period.", ("scope", "period")),
+    "gateway_unpriced_calls_total": Metric(
+        "counter", "Calls that a budget paid nothing for, since their model has no price.", ("provider", "model")
+    ),
+    "gateway_quota_refusals_total": Metric("counter", "Calls refused for a quota or a budget.", ("scope", "reason")),
     "gateway_alerts_total": Metric("counter", "Quota alerts raised.", ("level",)),
     "gateway_rate_limited_total": Metric("counter", "Calls refused by a limit.", ("tenant", "reason")),
     "gateway_suspect_usage_total": Metric(
@@ -187,7 +196,11 @@ class Registry:
 
 # Gauges that every worker would report alike (they come from shared state): merging takes the largest, not the sum.
 _SHARED = frozenset(
-    {"gateway_breaker_state", "gateway_quota_used_tokens", "gateway_quota_limit_tokens", "gateway_build_info"}
+    {
+        *("gateway_breaker_state", "gateway_build_info"),
+        *("gateway_quota_used_tokens", "gateway_quota_limit_tokens"),
+        *("gateway_budget_used_microusd", "gateway_budget_limit_microusd"),
+    }
 )
 
 

@@ -6,16 +6,16 @@ import argparse
 import asyncio
 import os
 
-from gateway.app import Limits
 from gateway.commands.failing import CommandError
 from gateway.config import load
-from gateway.core.ledger_views import AccountView
+from gateway.core.ledger_rows import MICROUSD
+from gateway.core.ledger_views import AccountView, usd
 from gateway.settings import Config
 from gateway.stores.base import StoreError
 from gateway.stores.keeper import Keeper
 from gateway.stores.open import open_store
 
-ROW = "{:<34} {:<8} {:<11} {:>12} {:>12} {:>12} {:>12}"
+ROW = "{:<34} {:<8} {:<11} {:>16} {:>16} {:>16} {:>16}"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,16 +28,22 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     print(ROW.format("scope", "window", "period", "limit", "used", "leased", "remaining"))
     for row in rows:
-        limit = "none" if row.limit is None else row.limit
-        remaining = "" if row.remaining is None else row.remaining
-        print(ROW.format(row.scope, row.window, row.period, limit, row.used, row.leased, remaining))
+        limit = "none" if row.limit is None else _shown(row, row.limit)
+        remaining = "" if row.remaining is None else _shown(row, row.remaining)
+        used, leased = _shown(row, row.used), _shown(row, row.leased)
+        print(ROW.format(row.scope, row.window, row.period, limit, used, leased, remaining))
     if arguments.action == "reset":
         print(f"reset {len(rows)} accounts; the figures are those before")
     return 0
 
 
+def _shown(row: AccountView, amount: int) -> str:
+    """An amount with its unit where that is not tokens."""
+    return usd(amount) if row.unit == MICROUSD else str(amount)
+
+
 async def _work(config: Config, tenant: str, action: str) -> list[AccountView]:
-    keeper = Keeper(open_store(config.store.url), Limits(config), config.alerts)
+    keeper = Keeper(open_store(config.store.url), config.quota_of, config.alerts, config.budget_of)
     await keeper.start()
     try:
         own = f"tenant:{tenant}"

@@ -1,6 +1,6 @@
 """The rows of the quota ledger: accounts, leases, holders, alerts; and the calendar that names their periods.
 
-Rule 1: amounts are whole units (tokens today), never negative, and at most MOST.
+Rule 1: amounts are whole units (tokens, micro-USD), never negative, and at most MOST. An account counts one unit, named in its key.
 Rule 2: an account's period is part of its key. Midnight is a new row, not a job that resets an old one.
 Rule 3: `Account.leased` is the sum of the open leases on it; `settled + leased <= limit` unless a call used more than it
 reserved, or the limit was lowered.
@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 TOKENS = "tokens"
+MICROUSD = "microusd"
+UNITS = (TOKENS, MICROUSD)
 
 # No counter grows beyond this: whole numbers up to here are exact in every store (doubles in Redis, 64 bits in SQLite).
 MOST = 2**53 - 1
@@ -92,12 +94,13 @@ class AlertRow(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """scope|period|threshold|epoch: the primary key as text, and the webhook's Idempotency-Key."""
-        return f"{self.key.scope}|{self.key.period}|{self.threshold}|{self.epoch}"
+        """scope|period|threshold|epoch, and |microusd of a budget: the primary key as text, and the webhook's Idempotency-Key."""
+        unit = "" if self.key.unit == TOKENS else f"|{self.key.unit}"
+        return f"{self.key.scope}|{self.key.period}|{self.threshold}|{self.epoch}{unit}"
 
 
 class Audit(Struct, frozen=True):
-    """What was done to an account out of the ordinary. `amount`: the tokens removed or charged, or the new limit (-1: none)."""
+    """What was done to an account out of the ordinary. `amount`: what was removed or charged, or the new limit (-1: none)."""
 
     at: float
     action: AuditAction

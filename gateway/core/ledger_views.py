@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gateway.core.ledger_rows import AlertRow, Level, Window, level, reset_at, window_of
+from gateway.core.ledger_rows import MICROUSD, TOKENS, AlertRow, Level, Window, level, reset_at, window_of
 from gateway.core.purse import Purse
 
 Reason = Literal["exceeded", "reserved", "too_large", "unavailable"]
 
 
 class AccountView(Struct, frozen=True, rename="camel"):
-    """One account. `used` includes what is not flushed yet, `reserved` is held by this process's calls in flight.
+    """One account, in its unit: tokens or micro-USD. `used` includes what is not flushed yet, `reserved` is held by this process's calls in flight.
 
     remaining: limit - used - reserved, never below 0; what was used beyond the limit is `overdraft`. reset_at: unix seconds.
     """
@@ -32,8 +33,11 @@ class AccountView(Struct, frozen=True, rename="camel"):
     reset_at: int
 
 
-class Alert(Struct, frozen=True, rename="camel"):
-    """One crossing of a threshold. `id` is unique for ever and serves as the webhook's Idempotency-Key. at: unix seconds."""
+class Alert(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One crossing of a threshold. `id` is unique for ever and serves as the webhook's Idempotency-Key. at: unix seconds.
+
+    `unit` is told of budgets alone.
+    """
 
     id: str
     level: Level
@@ -43,6 +47,7 @@ class Alert(Struct, frozen=True, rename="camel"):
     used: int
     limit: int
     at: int
+    unit: str = TOKENS
 
 
 class Refused(Exception):
@@ -52,10 +57,12 @@ class Refused(Exception):
     quota_exceeded. reserved: only calls in flight stand in the way. unavailable: the store did not answer in time.
     """
 
-    def __init__(self, reason: Reason, tokens: int, view: AccountView) -> None:
+    def __init__(self, reason: Reason, amount: int, view: AccountView) -> None:
+        """`amount`: what the request may need, in the account's unit."""
         self.reason = reason
-        self.tokens = tokens
+        self.amount = amount
         self.view = view
+        self.unit = view.unit
         self.scope = view.scope
         self.window = view.window
         self.period = view.period
@@ -78,19 +85,43 @@ class Refused(Exception):
                 return "store_unavailable"
 
     def _message(self) -> str:
+        if self.unit == MICROUSD:
+            return self._of_money()
         quota = f"the {self.window} quota of {self.scope}"
         match self.reason:
             case "exceeded":
                 again = datetime.fromtimestamp(self.reset_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                used = f"{self.used} of {self.limit} tokens are used and this request may need {self.tokens}"
+                used = f"{self.used} of {self.limit} tokens are used and this request may need {self.amount}"
                 return f"{quota} does not allow this request: {used}; it begins anew at {again}"
             case "too_large":
-                return f"{quota} is {self.limit} tokens and this request may need {self.tokens}: lower its output limit"
+                return f"{quota} is {self.limit} tokens and this request may need {self.amount}: lower its output limit"
             case "reserved":
                 held = f"{self.used} of {self.limit} tokens are used, the rest is reserved by requests in flight"
-                return f"{quota} has no room for {self.tokens} tokens now: {held}; try again in a moment"
+                return f"{quota} has no room for {self.amount} tokens now: {held}; try again in a moment"
             case "unavailable":
                 return "the quota store does not answer; try again in a moment"
+
+    def _of_money(self) -> str:
+        budget, cost, spent = f"the {self.window} budget of {self.scope}", usd(self.amount), usd(self.used)
+        match self.reason:
+            case "exceeded":
+                again = datetime.fromtimestamp(self.reset_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                used = f"{spent} of {usd(self.limit or 0)} are spent and this request may cost {cost}"
+                return f"{budget} does not allow this request: {used}; it begins anew at {again}"
+            case "too_large":
+                return f"{budget} is {usd(self.limit or 0)} and this request may cost {cost}: lower its output limit"
+            case "reserved":
+                held = f"{spent} of {usd(self.limit or 0)} are spent, the rest is reserved by requests in flight"
+                return f"{budget} has no room for {cost} now: {held}; try again in a moment"
+            case "unavailable":
+                return "the quota store does not answer; try again in a moment"
+
+
+def usd(microusd: int) -> str:
+    """Money for people: at least cents, and no digit less than there is: 5.00 USD, 0.000125 USD."""
+    dollars, rest = divmod(microusd, 1_000_000)
+    fraction = f"{rest:06d}"
+    return f"{dollars}.{fraction[:2]}{fraction[2:].rstrip('0')} USD"
 
 
 def account_view(purse: Purse) -> AccountView:
@@ -114,4 +145,5 @@ def account_view(purse: Purse) -> AccountView:
 def alert_view(row: AlertRow) -> Alert:
     """An alert as clients and webhooks see it."""
     at, key = int(row.at), row.key
-    return Alert(row.id, level(row.threshold), row.threshold, key.scope, key.period, row.used, row.limit, at)
+    alert = Alert(row.id, level(row.threshold), row.threshold, key.scope, key.period, row.used, row.limit, at)
+    return alert if key.unit == TOKENS else replace(alert, unit=key.unit)

@@ -72,12 +72,16 @@ class PriceBook:
 
     def price(self, family: str, model: str, at: float) -> Price | None:
         """What `model` costs at a time (unix seconds), None when nobody knows."""
+        return next((step for step in reversed(self.steps(family, model)) if step.since <= at), None)
+
+    def steps(self, family: str, model: str) -> tuple[Price, ...]:
+        """What `model` costs from when on, oldest first; () when nobody knows."""
         prices = self._families.get(family, {})
         steps = prices.get(model)
         if steps is None:
             dated = [id_ for id_ in prices if model.startswith(id_) and _DATED.match(model, len(id_))]
             steps = prices[max(dated, key=len)] if dated else ()
-        return next((step for step in reversed(steps) if step.since <= at), None)
+        return steps
 
     def ids(self, family: str) -> list[str]:
         """The ids that have a price."""

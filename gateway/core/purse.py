@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.core.ledger_commands import Ask, Give, Op, Open, Settle, Standing
-from gateway.core.ledger_rows import Account, Key
+from gateway.core.ledger_rows import MICROUSD, TOKENS, Account, Key
 
 ENDLESS = 1 << 62  # the `free` of a purse without a limit
 FIRST_BLOCK = 20_000  # tokens leased beyond need at most, at first ...
 LAST_BLOCK = 1_000_000  # ... and where leases are asked for again and again
+BLOCKS = {
+    TOKENS: (FIRST_BLOCK, LAST_BLOCK),
+    MICROUSD: (10 * FIRST_BLOCK, 10 * LAST_BLOCK),
+}  # at 10 USD for a million tokens
 BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
 AHEAD_S = (
     1.0  # so much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits
@@ -21,9 +25,9 @@ MODEST_S = 2.0  # after others asked for our lease, none is asked for ahead of n
 
 
 class Wanted(NamedTuple):
-    """What requests wait for: their tokens together, and those of the smallest."""
+    """What requests wait for, in the unit of their purse: all of them together, and the smallest."""
 
-    tokens: int = 0
+    amount: int = 0
     least: int = 0
 
 
@@ -91,10 +95,10 @@ class Purse:
 
     # ------------------------------------------------------------ requests
 
-    def reserve(self, tokens: int) -> None:
-        """Move tokens from free to reserved; the caller has looked whether they are there."""
-        self.reserved += tokens
-        self.free -= tokens
+    def reserve(self, amount: int) -> None:
+        """Move an amount from free to reserved; the caller has looked whether it is there."""
+        self.reserved += amount
+        self.free -= amount
         self.low = min(self.low, self.free)
 
     def spend(self, reserved: int, used: int) -> None:
@@ -204,9 +208,9 @@ class Purse:
             self.recalled_s = now_s
         self.surplus, self.recalled = 0, False
         if self.limit is not None and not leave:
-            if wanted.tokens or self.free < 0:
+            if wanted.amount or self.free < 0:
                 lacking = self.reserved - (self.leased - covered - self.giving)  # below 0: so much is free
-                ops += self._ask(lacking + wanted.tokens, lacking + wanted.least if wanted.tokens else 0, now_s)
+                ops += self._ask(lacking + wanted.amount, lacking + wanted.least if wanted.amount else 0, now_s)
             elif self.used and now_s - self.recalled_s > MODEST_S:
                 ops += self._ask_ahead()
         self.idle, self.low = min(self.idle, self.low), self.free
@@ -222,10 +226,11 @@ class Purse:
     def _ask(self, need: int, least: int, now_s: float) -> list[Op]:
         if need <= 0:
             return []
+        first, last = BLOCKS[self.key.unit]
         if now_s - self.asked_s < BUSY_S:
-            self.block = min(max(2 * self.block, need), LAST_BLOCK)
+            self.block = min(max(2 * self.block, need), last)
         else:
-            self.block = min(need, FIRST_BLOCK)
+            self.block = min(need, first)
         self.asked_s = now_s
         beyond = max(self.block, int(self.pace * AHEAD_S))
         return [Ask(self.key, need, need + beyond, max(0, least))]

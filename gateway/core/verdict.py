@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from gateway import errors
 from gateway.core import retry
-from gateway.core.ledger_views import Refused
+from gateway.core.ledger_rows import MICROUSD
+from gateway.core.ledger_views import Refused, usd
 from gateway.core.limits import duration
 from gateway.errors import Fault, GatewayError
 
@@ -60,6 +61,8 @@ def refused(refusal: Refused, now: float) -> GatewayError:
             "The quota store does not answer, and nothing is admitted without it. Try again in a moment.",
             retry_after_s=1.0,
         )
+    if refusal.unit == MICROUSD:
+        return _unaffordable(refusal, now)
     name = f"{refusal.window} token quota"
     figures = f"limit {refusal.limit}, used {refusal.used}, reserved {refusal.reserved}"
     if refusal.reason == "reserved":
@@ -73,7 +76,7 @@ def refused(refusal: Refused, now: float) -> GatewayError:
             f"This request alone may use more than your whole {name} ({figures}). Set a smaller max_tokens or shorten "
             "the input."
         )
-    until = datetime.fromtimestamp(refusal.reset_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    until = _until(refusal)
     if refusal.remaining:
         message = (
             f"This request may use more than is left of your {name} ({figures}). Set a smaller max_tokens, "
@@ -82,6 +85,35 @@ def refused(refusal: Refused, now: float) -> GatewayError:
     else:
         message = f"You exceeded your {name} ({figures}). It starts anew at {until}; an operator can raise it."
     return errors.QuotaExceeded(message, retry_after_s=max(1.0, refusal.reset_at - now))
+
+
+def _unaffordable(refusal: Refused, now: float) -> GatewayError:
+    """The same for a budget, in dollars."""
+    budget = f"{refusal.window} budget of {refusal.scope.replace(':', ' ', 1)} ({usd(refusal.limit or 0)})"
+    cost, until = usd(refusal.amount), _until(refusal)
+    if refusal.reason == "reserved":
+        return errors.QuotaReserved(
+            f"Calls in flight hold what is left of the {budget}: {usd(refusal.used)} are spent and {usd(refusal.reserved)} "
+            f"reserved, and this request may cost {cost}. Try again in a second, or set a smaller max_tokens.",
+            retry_after_s=1.0,
+        )
+    if refusal.reason == "too_large":
+        return errors.QuotaExceeded(
+            f"This request alone may cost {cost}, more than the whole {budget}. Set a smaller max_tokens, shorten the "
+            "input, or ask for a cheaper model."
+        )
+    if refusal.remaining:
+        message = (
+            f"This request may cost {cost}, and {usd(refusal.remaining)} are left of the {budget}. Set a smaller max_tokens, "
+            f"shorten the input, ask for a cheaper model, or wait until {until}."
+        )
+    else:
+        message = f"The {budget} is spent; it starts anew at {until}, and an operator can raise it."
+    return errors.QuotaExceeded(message, retry_after_s=max(1.0, refusal.reset_at - now))
+
+
+def _until(refusal: Refused) -> str:
+    return datetime.fromtimestamp(refusal.reset_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def interrupted(fault: Fault) -> GatewayError:

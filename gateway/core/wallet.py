@@ -1,49 +1,76 @@
 """This process's side of the quota ledger: its leases, and the requests that are paid from them, in memory.
 
-A `Purse` is what the process has of one account. A `Hold` is one request's reservation on several purses: all or none. What was
-used is flushed to the ledger by the keeper (gateway.stores.keeper) in batches: `collect` says what to send, `confirm` takes the
+A `Purse` is what the process has of one account. A `Hold` is one request's reservation on several purses: all or none, its money
+(`Cost`) with its tokens. What was used is flushed to the ledger by the keeper (gateway.stores.keeper) in batches: `collect` says what to send, `confirm` takes the
 answer. One thread owns a wallet; nothing here locks.
 
 Rule 1: on every limited purse `leased = reserved + used + surplus + free`, and a hold is granted only out of `free`.
 Rule 2: every hold ends in exactly one settle. A hold belongs to the day and month in which it was made.
 Rule 3: a purse without a limit has endless `free`: it is counted, never refused, and leases nothing.
-Rule 4: between `collect` and `confirm` no other `collect` happens: the same operations are sent again until they are answered.
+Rule 4: the money of a hold is for one attempt, at that model's price: it ends with the attempt, and the next one reserves its own.
+Rule 5: between `collect` and `confirm` no other `collect` happens: the same operations are sent again until they are answered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from gateway.core.ledger_commands import Op, Standing, Synced
-from gateway.core.ledger_rows import TOKENS, Account, Key, day_bounds, day_of, window_of
+from gateway.core.ledger_rows import MICROUSD, TOKENS, Account, Key, day_bounds, day_of, window_of
 from gateway.core.purse import Purse, Wanted
-from gateway.settings import Quota
+from gateway.settings import Budget, Quota
 
 NOTHING = Wanted()
 GROUPS = 10_000  # how many sets of scopes are remembered with their purses
 
 QuotaOf = Callable[[str], Quota]
+BudgetOf = Callable[[str], Budget]
 Scopes = tuple[str, ...]
+NO_BUDGET = Budget()
+
+
+class Cost(NamedTuple):
+    """The most that an attempt may cost, in micro-USD, and the scopes whose budgets pay for it."""
+
+    microusd: int
+    scopes: Scopes
+
+
+class Money(NamedTuple):
+    """What a hold has reserved for its present attempt. Two purses for each scope that has a budget."""
+
+    microusd: int
+    purses: tuple[Purse, ...]
 
 
 class Hold:
     """One request's reservation. `purses` are two for each scope, the day's and the month's, in the order of `scopes`."""
 
-    __slots__ = ("open", "periods", "purses", "scopes", "tokens")
+    __slots__ = ("money", "open", "periods", "purses", "scopes", "tokens")
 
-    def __init__(self, tokens: int, scopes: Scopes, purses: tuple[Purse, ...], periods: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        tokens: int,
+        scopes: Scopes,
+        purses: tuple[Purse, ...],
+        periods: tuple[str, str],
+        money: Money | None = None,
+    ) -> None:
         self.tokens = tokens
         self.scopes = scopes
         self.purses = purses
         self.periods = periods
+        self.money = money
         self.open = True
 
 
 class Wallet:
-    """All purses of this process. `quota_of` tells the limits of a scope."""
+    """All purses of this process. `quota_of` and `budget_of` tell the limits of a scope."""
 
-    def __init__(self, quota_of: QuotaOf) -> None:
+    def __init__(self, quota_of: QuotaOf, budget_of: BudgetOf = lambda _: NO_BUDGET) -> None:
         self.quota_of = quota_of
+        self.budget_of = budget_of
         self.purses: dict[Key, Purse] = {}
         self.periods: tuple[str, str] = ("", "")
         self.version = 0  # of the newest account loaded; what we wrote ourselves does not count, since others may have written before
@@ -55,8 +82,8 @@ class Wallet:
 
     # ------------------------------------------------------------ requests: the hot path
 
-    def take(self, scopes: Scopes, tokens: int, now: float) -> Hold | None:
-        """Reserve `tokens` on all `scopes`, or None when what is in hand does not do."""
+    def take(self, scopes: Scopes, tokens: int, now: float, cost: Cost | None = None) -> Hold | None:
+        """Reserve `tokens` on all `scopes`, and what it may cost; or None when what is in hand does not do."""
         if not self._from <= now < self._until:
             self.turn(now)
         purses = self._groups.get(scopes)
@@ -65,15 +92,22 @@ class Wallet:
         for purse in purses:
             if purse.free < tokens:
                 return None
+        money = None
+        if cost is not None:
+            money = self._reserve(cost, self.periods)
+            if money is None:
+                return None
         for purse in purses:
             purse.reserved += tokens
             purse.free = free = purse.free - tokens
             if free < purse.low:
                 purse.low = free
-        return Hold(tokens, scopes, purses, self.periods)
+        return Hold(tokens, scopes, purses, self.periods, money)
 
-    def settle(self, hold: Hold, used: int) -> None:
-        """End a hold: every scope is charged `used`, whatever was reserved."""
+    def settle(self, hold: Hold, used: int, spent: int = 0) -> None:
+        """End a hold: every scope is charged `used`, whatever was reserved, and every budget `spent` micro-USD."""
+        if hold.money is not None:
+            self.pay(hold, spent)
         hold.open = False
         tokens = hold.tokens
         back = tokens - used
@@ -87,33 +121,60 @@ class Wallet:
 
     # ------------------------------------------------------------ requests: the rest
 
-    def settle_each(self, hold: Hold, used: Mapping[str, int]) -> None:
+    def settle_each(self, hold: Hold, used: Mapping[str, int], spent: int = 0) -> None:
         """End a hold, every scope charged its own. A scope that is not in the hold is charged all the same, as overdraft."""
+        if hold.money is not None:
+            self.pay(hold, spent)
         for scope in hold.scopes:
             self._end(hold, scope, used.get(scope, 0))
         for scope in used.keys() - set(hold.scopes):
             self.charge(self.resolve((scope,), hold.periods), used[scope])
         hold.open = False
 
-    def extend(self, hold: Hold, scopes: Scopes) -> bool:
-        """Reserve the hold's tokens on further scopes, in the hold's own periods; False when what is in hand does not do."""
+    def extend(self, hold: Hold, scopes: Scopes, cost: Cost | None = None) -> bool:
+        """Reserve the hold's tokens on further scopes, and what the next attempt may cost, in the hold's own periods; False when
+        what is in hand does not do."""
         purses = self.resolve(scopes, hold.periods)
         if any(purse.free < hold.tokens for purse in purses):
             return False
+        if cost is not None:
+            assert hold.money is None, "an attempt is to be paid before the next one reserves"
+            hold.money = self._reserve(cost, hold.periods)
+            if hold.money is None:
+                return False
         for purse in purses:
             purse.reserve(hold.tokens)
         hold.scopes += scopes
         hold.purses += purses
         return True
 
-    def release(self, hold: Hold, scopes: Iterable[str], used: int = 0) -> None:
-        """Take scopes out of a hold, charged `used`."""
+    def release(self, hold: Hold, scopes: Iterable[str], used: int = 0, spent: int = 0) -> None:
+        """Take scopes out of a hold, charged `used`, and the money of the attempt, charged `spent`."""
+        if hold.money is not None:
+            self.pay(hold, spent)
         for scope in scopes:
             if scope in hold.scopes:
                 self._end(hold, scope, used)
                 at = hold.scopes.index(scope)
                 hold.scopes = hold.scopes[:at] + hold.scopes[at + 1 :]
                 hold.purses = hold.purses[: 2 * at] + hold.purses[2 * at + 2 :]
+
+    def pay(self, hold: Hold, spent: int) -> None:
+        """End what a hold has reserved of money: every budget is charged `spent`, more than was reserved in full."""
+        money, hold.money = hold.money, None
+        if money is not None:
+            for purse in money.purses:
+                purse.spend(money.microusd, spent)
+                if spent:
+                    self._dirty.add(purse)
+
+    def _reserve(self, cost: Cost, periods: tuple[str, str]) -> Money | None:
+        purses = self.resolve(cost.scopes, periods, MICROUSD)
+        if any(purse.free < cost.microusd for purse in purses):
+            return None
+        for purse in purses:
+            purse.reserve(cost.microusd)
+        return Money(cost.microusd, purses)
 
     def charge(self, purses: Iterable[Purse], used: int) -> None:
         """Charge what nobody reserved."""
@@ -156,14 +217,16 @@ class Wallet:
             purse = self.purses[key] = Purse(key, self.limit_of(key))
         return purse
 
-    def resolve(self, scopes: Iterable[str], periods: tuple[str, str]) -> tuple[Purse, ...]:
+    def resolve(self, scopes: Iterable[str], periods: tuple[str, str], unit: str = TOKENS) -> tuple[Purse, ...]:
         """The purses of scopes in a day and its month."""
-        return tuple(self.purse(Key(scope, TOKENS, period)) for scope in scopes for period in periods)
+        return tuple(self.purse(Key(scope, unit, period)) for scope in scopes for period in periods)
 
-    def current(self, scopes: Scopes, now: float) -> tuple[Purse, ...]:
+    def current(self, scopes: Scopes, now: float, unit: str = TOKENS) -> tuple[Purse, ...]:
         """The purses of scopes at `now`."""
         if not self._from <= now < self._until:
             self.turn(now)
+        if unit != TOKENS:
+            return self.resolve(scopes, self.periods, unit)
         return self._groups.get(scopes) or self._group(scopes)
 
     def _group(self, scopes: Scopes) -> tuple[Purse, ...]:
@@ -174,12 +237,21 @@ class Wallet:
 
     def limit_of(self, key: Key) -> int | None:
         """What the configuration says."""
+        daily = window_of(key.period) == "daily"
+        if key.unit == MICROUSD:
+            budget = self.budget_of(key.scope)
+            return budget.daily_microusd if daily else budget.monthly_microusd
         quota = self.quota_of(key.scope)
-        return quota.daily_tokens if window_of(key.period) == "daily" else quota.monthly_tokens
+        return quota.daily_tokens if daily else quota.monthly_tokens
 
-    def set_limits(self, quota_of: QuotaOf) -> None:
+    def has_money(self, scope: str) -> bool:
+        """Whether money is counted for a scope: it has a budget, or had one in the present period."""
+        known = any(Key(scope, MICROUSD, period) in self.purses for period in self.periods)
+        return known or self.budget_of(scope).is_limited
+
+    def set_limits(self, quota_of: QuotaOf, budget_of: BudgetOf = lambda _: NO_BUDGET) -> None:
         """Take other limits. Those that change hold from the next request on; leases under the old ones go back."""
-        self.quota_of = quota_of
+        self.quota_of, self.budget_of = quota_of, budget_of
         for key, purse in self.purses.items():
             if key.period in self.periods:
                 purse.set_limit(self.limit_of(key))

@@ -20,18 +20,20 @@ from typing import cast
 
 from gateway.core.breaker import Breaker
 from gateway.core.ledger_commands import Delivered, Orphan, Outbox
-from gateway.core.ledger_rows import TOKENS, Account, AlertRow, Key, Window, window_of
+from gateway.core.ledger_rows import MICROUSD, TOKENS, UNITS, Account, AlertRow, Key, Window, window_of
 from gateway.core.ledger_views import AccountView, Alert, Reason, Refused, account_view, alert_view
 from gateway.core.limits import TenantLimits
 from gateway.core.purse import Purse
 from gateway.core.ratios import Ratios, merged
-from gateway.core.wallet import Hold, QuotaOf, Scopes, Wallet
-from gateway.settings import Alerts, Quota
+from gateway.core.wallet import NO_BUDGET, BudgetOf, Cost, Hold, QuotaOf, Scopes, Wallet
+from gateway.settings import Alerts, Budget, Quota
 from gateway.stores.base import Notebook, Store, StoreDown
 from gateway.stores.pump import OthersAlerts, Pump, PumpEvent, StoreBack, StoreLost
 
 KeeperEvent = Alert | Refused | Orphan | StoreLost | StoreBack
 Quotas = Mapping[str, Quota] | QuotaOf
+Budgets = Mapping[str, Budget] | BudgetOf
+Less = Callable[[], tuple[int, Cost | None] | None]
 NO_LIMIT = Quota()
 WINDOWS: tuple[Window, ...] = ("daily", "monthly")
 RATIOS = "ratios"  # the note with what was learnt of models
@@ -46,7 +48,8 @@ class DoubleSettle(RuntimeError):
 class Keeper:
     """Quotas of this process over a store that others may share.
 
-    quotas: the limits by scope, a mapping or a function; a scope without an entry is counted and never refused.
+    quotas, budgets: the limits by scope, a mapping or a function. A scope without a quota is counted and never refused; the money
+    of a scope is counted when a request says that it has a budget (`Cost`).
     on_event: called with alerts, refusals, orphaned leases, and the store going and coming back; must not raise.
     strict: raise DoubleSettle instead of counting it; for tests. `counts` has figures since the start.
     """
@@ -56,6 +59,7 @@ class Keeper:
         store: Store,
         quotas: Quotas,
         alerts: Alerts | None = None,
+        budgets: Budgets | None = None,
         *,
         clock: Callable[[], float] = time.time,
         on_event: Callable[[KeeperEvent], None] | None = None,
@@ -70,7 +74,7 @@ class Keeper:
         self.on_event = on_event
         self._strict = strict
         self._configured: tuple[str, ...] = ()
-        self._wallet = Wallet(self._quota_of(quotas))
+        self._wallet = Wallet(self._quota_of(quotas), self._budget_of(budgets))
         self._alerts: dict[str, Alert] = {}
         self._pump = Pump(
             store,
@@ -110,9 +114,9 @@ class Keeper:
                 self.ratios.forgotten(fresh)
                 raise
 
-    def set_limits(self, quotas: Quotas) -> None:
+    def set_limits(self, quotas: Quotas, budgets: Budgets | None = None) -> None:
         """Take other limits, from the next request on. Nothing that was counted is lost; alerts begin anew where a limit changed."""
-        self._wallet.set_limits(self._quota_of(quotas))
+        self._wallet.set_limits(self._quota_of(quotas), self._budget_of(budgets))
         self._pump.wake()
 
     def set_alerts(self, alerts: Alerts) -> None:
@@ -127,59 +131,76 @@ class Keeper:
 
     # ------------------------------------------------------------ requests
 
-    def room(self, scopes: Sequence[str]) -> int | None:
+    def room(self, scopes: Sequence[str], unit: str = TOKENS) -> int | None:
         """The smallest remaining room over the limited accounts of `scopes`, 0 when overdrawn; None: no limit."""
-        rooms = [purse.room for purse in self._wallet.current(tuple(scopes), self._clock())]
+        rooms = [purse.room for purse in self._wallet.current(tuple(scopes), self._clock(), unit)]
         limited = [room for room in rooms if room is not None]
         return max(0, min(limited)) if limited else None
 
-    def try_hold(self, scopes: Scopes, tokens: int, at: float | None = None) -> Hold | None:
+    def try_hold(self, scopes: Scopes, tokens: int, at: float | None = None, cost: Cost | None = None) -> Hold | None:
         """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed. `at`: unix seconds, now."""
-        return self._wallet.take(scopes, tokens, self._clock() if at is None else at)
+        return self._wallet.take(scopes, tokens, self._clock() if at is None else at, cost)
 
     async def hold(
-        self, scopes: Scopes, tokens: int, wait_s: float = 0.3, less: Callable[[], int | None] | None = None
+        self,
+        scopes: Scopes,
+        tokens: int,
+        wait_s: float = 0.3,
+        less: Less | None = None,
+        cost: Cost | None = None,
     ) -> Hold:
-        """Reserve `tokens` on all scopes, day and month. Raises Refused.
+        """Reserve `tokens` on all scopes, and `cost` on its own, day and month: all or none. Raises Refused.
 
-        less: asked when there is no room; fewer tokens that may do, None when it must be refused.
+        less: asked when there is no room; fewer tokens and a lower cost that may do, None when it must be refused.
         """
-        hold = self._wallet.take(scopes, tokens, self._clock())
-        return hold if hold is not None else await self._wait(scopes, tokens, wait_s, None, less)
+        hold = self._wallet.take(scopes, tokens, self._clock(), cost)
+        return hold if hold is not None else await self._wait(scopes, tokens, wait_s, None, less, cost)
 
-    def add(self, hold: Hold, scopes: Scopes) -> bool:
-        """Reserve the hold's tokens on further scopes from leases in hand."""
-        return self._wallet.extend(hold, scopes)
+    def add(self, hold: Hold, scopes: Scopes, cost: Cost | None = None) -> bool:
+        """Reserve the hold's tokens on further scopes, and the cost of the next attempt, from leases in hand."""
+        return self._wallet.extend(hold, scopes, cost)
 
-    async def add_wait(self, hold: Hold, scopes: Scopes, wait_s: float = 0.3) -> None:
-        """Reserve the hold's tokens on further scopes. Raises Refused; the hold is then as it was."""
-        if not self._wallet.extend(hold, scopes):
-            await self._wait(scopes, hold.tokens, wait_s, hold)
+    async def add_wait(self, hold: Hold, scopes: Scopes, wait_s: float = 0.3, cost: Cost | None = None) -> None:
+        """As `add`, waiting for room. Raises Refused; the hold is then as it was."""
+        if not self._wallet.extend(hold, scopes, cost):
+            await self._wait(scopes, hold.tokens, wait_s, hold, None, cost)
 
-    def drop(self, hold: Hold, scopes: Sequence[str], used: int = 0) -> None:
-        """Take scopes out of a hold, charged `used`: a provider that failed."""
+    def drop(
+        self, hold: Hold, scopes: Sequence[str], used: int = 0, spent: int = 0, *, estimated: bool = False
+    ) -> None:
+        """Take scopes out of a hold, charged `used`, and its money, charged `spent` micro-USD: a provider that failed."""
         if not hold.open:
             self._settled_twice()
             return
-        self._wallet.release(hold, scopes, used)
+        self._mark_money(hold, spent, estimated, False)
+        self._wallet.release(hold, scopes, used, spent)
         if self._pump.queue.waiters:
             self._pump.wake()
 
     def settle(
-        self, hold: Hold, used: Mapping[str, int] | int, *, estimated: bool = False, suspect: bool = False
+        self,
+        hold: Hold,
+        used: Mapping[str, int] | int,
+        *,
+        spent: int = 0,
+        estimated: bool = False,
+        suspect: bool = False,
     ) -> None:
-        """End a hold with what was used, one figure for all scopes or one for each. More than reserved is charged in full."""
+        """End a hold with what was used, one figure for all scopes or one for each, and what its attempt cost in micro-USD.
+        More than reserved is charged in full."""
         if not hold.open:
             self._settled_twice()
             return
         if estimated or suspect:
             self._mark(hold, used, estimated, suspect)
+        if spent:
+            self._mark_money(hold, spent, estimated, suspect)
         if isinstance(used, int):
             self.counts["overdrafts"] += used > hold.tokens
-            self._wallet.settle(hold, used)
+            self._wallet.settle(hold, used, spent)
         else:
             self.counts["overdrafts"] += any(amount > hold.tokens for amount in used.values())
-            self._wallet.settle_each(hold, used)
+            self._wallet.settle_each(hold, used, spent)
         if self._pump.queue.waiters:
             self._pump.wake()
 
@@ -192,13 +213,23 @@ class Keeper:
     # ------------------------------------------------------------ operators
 
     def accounts(self, scopes: Iterable[str] = ("*",)) -> list[AccountView]:
-        """The current accounts of scopes, each by day and month; all of them by default. A scope that ends with `*` stands for all that begin so."""
+        """The current accounts of scopes, each by day and month, tokens and then money where there is a budget; all of them by
+        default. A scope that ends with `*` stands for all that begin so."""
         now = self._clock()
         names = sorted({name for scope in scopes for name in self._matching(scope)})
-        return [account_view(purse) for name in names for purse in self._wallet.current((name,), now)]
+        return [
+            account_view(purse)
+            for name in names
+            for unit in self._units(name)
+            for purse in self._wallet.current((name,), now, unit)
+        ]
 
     async def reset(
-        self, scopes: Iterable[str], windows: Sequence[Window] = WINDOWS, note: str = ""
+        self,
+        scopes: Iterable[str],
+        windows: Sequence[Window] = WINDOWS,
+        note: str = "",
+        units: Sequence[str] = UNITS,
     ) -> list[AccountView]:
         """Set the current accounts of scopes to 0, with an audit line; returns those that had a row, as they were.
 
@@ -208,7 +239,13 @@ class Keeper:
         names = sorted({name for scope in scopes for name in self._matching(scope)})
         self._wallet.turn(self._clock())
         periods = [period for period in self._wallet.periods if window_of(period) in windows]
-        keys = tuple(Key(name, TOKENS, period) for name in names for period in periods)
+        keys = tuple(
+            Key(name, unit, period)
+            for name in names
+            for unit in self._units(name)
+            if unit in units
+            for period in periods
+        )
         if not keys:
             return []
         return [self._as_it_was(row) for row in await self._pump.reset(keys, note) if row.key in keys]
@@ -250,25 +287,39 @@ class Keeper:
         self._configured = tuple(quotas)
         return lambda scope: quotas.get(scope, NO_LIMIT)
 
+    def _budget_of(self, budgets: Budgets | None) -> BudgetOf:
+        if isinstance(budgets, Mapping):
+            return lambda scope: budgets.get(scope, NO_BUDGET)
+        return budgets or (lambda _: NO_BUDGET)
+
+    def _units(self, scope: str) -> tuple[str, ...]:
+        return UNITS if self._wallet.has_money(scope) else (TOKENS,)
+
     async def _wait(
         self,
         scopes: Scopes,
         tokens: int,
         wait_s: float,
         hold: Hold | None,
-        less: Callable[[], int | None] | None = None,
+        less: Less | None = None,
+        cost: Cost | None = None,
     ) -> Hold:
-        answer = await self._pump.wait(scopes, tokens, wait_s, hold)
+        answer = await self._pump.wait(scopes, tokens, wait_s, hold, cost)
         fewer = None if less is None or isinstance(answer, Hold) or answer[0] == "unavailable" else less()
         if fewer is not None:
-            tokens, wait_s = fewer, 0.0 if answer[0] == "reserved" else wait_s  # type: ignore[index]
-            answer = self._wallet.take(scopes, tokens, self._clock()) or await self._pump.wait(scopes, tokens, wait_s)
+            wait_s = 0.0 if answer[0] == "reserved" else wait_s  # type: ignore[index]
+            tokens, cost = fewer
+            answer = self._wallet.take(scopes, tokens, self._clock(), cost) or await self._pump.wait(
+                scopes, tokens, wait_s, None, cost
+            )
         if isinstance(answer, Hold):
             return answer
-        raise self._refusal(cast("Reason", answer[0]), tokens, answer[1])
+        purse = answer[1]
+        amount = cost.microusd if cost is not None and purse.key.unit == MICROUSD else tokens
+        raise self._refusal(cast("Reason", answer[0]), amount, purse)
 
-    def _refusal(self, reason: Reason, tokens: int, purse: Purse) -> Refused:
-        refused = Refused(reason, tokens, account_view(purse))
+    def _refusal(self, reason: Reason, amount: int, purse: Purse) -> Refused:
+        refused = Refused(reason, amount, account_view(purse))
         self.counts[f"refused_{reason}"] += 1
         if refused.code == "quota_exceeded":
             self._pump.refused(purse)
@@ -286,6 +337,11 @@ class Keeper:
         for at, scope in enumerate(hold.scopes):
             amount = used if isinstance(used, int) else used.get(scope, 0)
             self._wallet.mark(hold.purses[2 * at : 2 * at + 2], amount, estimated, suspect)
+
+    def _mark_money(self, hold: Hold, spent: int, estimated: bool, suspect: bool) -> None:
+        if hold.money is not None:
+            self.counts["overdrafts"] += spent > hold.money.microusd
+            self._wallet.mark(hold.money.purses, spent, estimated, suspect)
 
     def _matching(self, pattern: str) -> list[str]:
         if not pattern.endswith("*"):
@@ -312,7 +368,7 @@ class Keeper:
         if isinstance(event, StoreLost):
             self.counts["store_losses"] += 1
         elif isinstance(event, Orphan):
-            self.counts["orphaned_tokens"] += event.amount
+            self.counts[f"orphaned_{event.key.unit}"] += event.amount
         self._tell(event)
 
     def _remember(self, alert: Alert) -> None:

@@ -38,7 +38,7 @@ from gateway.core.ledger_commands import (
 from gateway.core.ledger_rows import Account, AlertRow, Holder, Key
 from gateway.core.meters import Meters
 from gateway.core.purse import Purse
-from gateway.core.wallet import Hold, Scopes, Wallet
+from gateway.core.wallet import Cost, Hold, Scopes, Wallet
 from gateway.stores.base import Beating, Store, StoreDown, StoreError
 from gateway.stores.processes import is_gone, this_process
 from gateway.stores.waiting import Queue, Waiter
@@ -150,14 +150,14 @@ class Pump:
         return self._left
 
     async def wait(
-        self, scopes: Scopes, tokens: int, wait_s: float, hold: Hold | None = None
+        self, scopes: Scopes, tokens: int, wait_s: float, hold: Hold | None = None, cost: Cost | None = None
     ) -> Hold | tuple[str, Purse]:
         """A hold on all scopes as soon as there is room, or the reason and the purse that has none."""
         if self._closing:
             return "unavailable", self._wallet.current(scopes, self._clock())[0]
         if not self.queue:
             self.queue.attention.begin(self._now_s(), time.thread_time())
-        waiter = Waiter(scopes, tokens, hold, self.queue.attention.s, wait_s)
+        waiter = Waiter(scopes, tokens, hold, self.queue.attention.s, wait_s, cost)
         self.queue.add(waiter)
         self.wake()
         try:

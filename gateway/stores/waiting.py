@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
+from gateway.core.ledger_rows import MICROUSD, TOKENS
 from gateway.core.ledger_views import Reason
 from gateway.core.purse import Purse, Wanted
-from gateway.core.wallet import Hold, Scopes, Wallet
+from gateway.core.wallet import Cost, Hold, Scopes, Wallet
 
 FRESH_S = 1.0  # for so long an account that the ledger said is spent needs no second question
 AGAIN_S = 0.05  # how often a waiting request asks while other processes may give lease back
@@ -44,7 +45,8 @@ class Attention:
 
 
 class Waiter:
-    """One waiting request. `hold`: it has one already and wants more scopes. `answer` gets the hold or the reason and purse.
+    """One waiting request. `hold`: it has one already and wants more scopes. `cost`: the money that it wants as well. `answer` gets
+    the hold or the reason and purse.
 
     `born_s` and `until_s` are attentive seconds, `asked_s` is the loop's time.
     """
@@ -57,6 +59,7 @@ class Waiter:
         "asked_s",
         "asking",
         "born_s",
+        "cost",
         "hold",
         "last",
         "scopes",
@@ -64,9 +67,12 @@ class Waiter:
         "until_s",
     )
 
-    def __init__(self, scopes: Scopes, tokens: int, hold: Hold | None, born_s: float, wait_s: float) -> None:
+    def __init__(
+        self, scopes: Scopes, tokens: int, hold: Hold | None, born_s: float, wait_s: float, cost: Cost | None = None
+    ) -> None:
         self.scopes = scopes
         self.tokens = tokens
+        self.cost = cost
         self.hold = hold
         self.born_s = born_s
         self.until_s = born_s + wait_s
@@ -119,18 +125,18 @@ class Queue:
         """The keeper closes."""
         for waiter in self.waiters:
             if not waiter.answer.done():
-                waiter.answer.set_result(("unavailable", self._purses(waiter)[0]))
+                waiter.answer.set_result(("unavailable", self._needs(waiter)[0][0]))
         self.waiters = []
 
     def wanted(self) -> dict[Purse, Wanted]:
-        """Tokens for which requests wait that have to ask, by purse; `asked` and `told` follow."""
+        """What requests wait for that have to ask, by purse; `asked` and `told` follow."""
         wanted: dict[Purse, Wanted] = {}
         for waiter in self.waiters:
             if waiter.ask and not waiter.answer.done():
-                for purse in self._purses(waiter):
+                for purse, amount in self._needs(waiter):
                     before = wanted.get(purse)
-                    least = waiter.tokens if before is None else min(before.least, waiter.tokens)
-                    wanted[purse] = Wanted(waiter.tokens + (before.tokens if before is not None else 0), least)
+                    least = amount if before is None else min(before.least, amount)
+                    wanted[purse] = Wanted(amount + (before.amount if before is not None else 0), least)
         return wanted
 
     @property
@@ -152,10 +158,18 @@ class Queue:
 
     # ------------------------------------------------------------ one waiter
 
-    def _purses(self, waiter: Waiter) -> tuple[Purse, ...]:
+    def _needs(self, waiter: Waiter) -> list[tuple[Purse, int]]:
+        """Every purse that the waiter wants something of, and how much: its tokens first, then its money."""
+        found = [(purse, waiter.tokens) for purse in self._purses(waiter, waiter.scopes)]
+        if waiter.cost is not None:
+            microusd, scopes = waiter.cost
+            found += [(purse, microusd) for purse in self._purses(waiter, scopes, MICROUSD)]
+        return found
+
+    def _purses(self, waiter: Waiter, scopes: Scopes, unit: str = TOKENS) -> tuple[Purse, ...]:
         if waiter.hold is not None:
-            return self._wallet.resolve(waiter.scopes, waiter.hold.periods)
-        return self._wallet.current(waiter.scopes, self._clock())
+            return self._wallet.resolve(scopes, waiter.hold.periods, unit)
+        return self._wallet.current(scopes, self._clock(), unit)
 
     def _serve(self, waiter: Waiter, now_s: float, shared: bool) -> bool:
         if waiter.answer.done():  # its task was cancelled
@@ -168,21 +182,23 @@ class Queue:
 
     def _grant(self, waiter: Waiter) -> Hold | None:
         if waiter.hold is None:
-            return self._wallet.take(waiter.scopes, waiter.tokens, self._clock())
-        return waiter.hold if self._wallet.extend(waiter.hold, waiter.scopes) else None
+            return self._wallet.take(waiter.scopes, waiter.tokens, self._clock(), waiter.cost)
+        return waiter.hold if self._wallet.extend(waiter.hold, waiter.scopes, waiter.cost) else None
 
     def _refuse(self, waiter: Waiter, now_s: float, shared: bool) -> tuple[Reason, Purse] | None:
         """Why the waiter has to go, or None while it may wait."""
-        short = [purse for purse in self._purses(waiter) if purse.free < waiter.tokens]
+        short = [(purse, amount) for purse, amount in self._needs(waiter) if purse.free < amount]
         hopeless = self._hopeless(waiter, short, now_s)
         if hopeless is not None:
             return hopeless
         if waiter.asking or waiter.last or not waiter.answered:
-            return ("unavailable", short[0]) if self.attention.s >= self._store_until_s(waiter) else None
-        blocked = [purse for purse in short if (purse.room or 0) < waiter.tokens]
+            return ("unavailable", short[0][0]) if self.attention.s >= self._store_until_s(waiter) else None
+        blocked = [purse for purse, amount in short if (purse.room or 0) < amount]
         if self.attention.s >= waiter.until_s:
             if blocked or waiter.asked_last:
-                return "reserved", (blocked or short)[0]  # room that shows and was not granted went to another process
+                return "reserved", blocked[0] if blocked else short[0][
+                    0
+                ]  # room that shows and was not granted went to another process
             waiter.ask = waiter.last = waiter.asked_last = True
         elif not blocked or (shared and now_s >= waiter.asked_s + AGAIN_S):
             waiter.ask = True
@@ -191,12 +207,14 @@ class Queue:
     def _store_until_s(self, waiter: Waiter) -> float:
         return max(waiter.born_s, self._owed_s) + self._store_wait_s
 
-    def _hopeless(self, waiter: Waiter, short: Iterable[Purse], now_s: float) -> tuple[Reason, Purse] | None:
-        for purse in short:
+    def _hopeless(
+        self, waiter: Waiter, short: Iterable[tuple[Purse, int]], now_s: float
+    ) -> tuple[Reason, Purse] | None:
+        for purse, amount in short:
             limit = purse.limit or 0  # a purse without a limit is never short
-            if waiter.tokens > limit:
+            if amount > limit:
                 return "too_large", purse
             known = waiter.answered or now_s - purse.seen_s < FRESH_S
-            if known and waiter.tokens > limit - purse.spent:
+            if known and amount > limit - purse.spent:
                 return "exceeded", purse
         return None

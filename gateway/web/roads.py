@@ -44,8 +44,8 @@ def road_for(terms: Terms, routes: Routes, peek: Peek, headers: Headers, recorde
     except GatewayError:
         return None
     deployment = choice.deployment
-    if len(deployment.credentials) != 1:
-        return None
+    if len(deployment.credentials) != 1 or choice.tariff is not None:
+        return None  # a budget needs the price of every call, before and after it: the long way knows them
     sent = terms.headers if choice.passthrough is not None else ()  # a vendor's own headers mean nothing to another
     if terms.traceparent:
         sent = (*sent, ("traceparent", terms.traceparent))

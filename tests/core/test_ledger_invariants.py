@@ -1,26 +1,24 @@
 """The promises of the quota ledger under everything that can happen to processes and their messages.
 
 Three gateway processes, each a wallet, share one ledger; memory, SQLite and Redis run every command side by side. Messages are
-lost, repeated and late, processes die or are taken for dead, clocks step, limits change, operators reset.
+lost, repeated and late, processes die or are taken for dead, clocks step, limits change, operators reset. All of it in two units:
+a request holds tokens, and money where there is a budget.
 """
 
 from __future__ import annotations
-
-import sqlite3
-from collections import defaultdict
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
-from ledger_story import LIMITS, SCOPES, THRESHOLDS, Gateway
+from ledger_books import NOON, Books
+from ledger_story import LIMITS, SCOPES, THRESHOLDS, micro
 from msgspec.structs import replace
 from redis_server import RedisLedger, RedisServer
 
@@ -28,7 +26,6 @@ from gateway.core.ledger import apply
 from gateway.core.ledger_commands import (
     Accounts,
     Alerts,
-    Ask,
     Audits,
     Circuits,
     Close,
@@ -39,141 +36,65 @@ from gateway.core.ledger_commands import (
     Reap,
     Recalls,
     Reset,
-    Settle,
     Spend,
     Stale,
-    Sync,
-    Synced,
     Trip,
 )
-from gateway.core.ledger_rows import Key
+from gateway.core.ledger_rows import MICROUSD, UNITS, Key
 from gateway.core.wallet import Hold
-from gateway.settings import Quota
-from gateway.stores.memory import MemoryBook
+from gateway.settings import Budget, Quota
 from gateway.stores.redis_wire import Query
-from gateway.stores.sqlite_book import MIGRATIONS, SqliteBook
 
-NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+PRICES = st.none() | st.integers(0, 300)  # micro-USD of an attempt; None: nobody knows
 
 
-class Quotas(RuleBasedStateMachine):
-    calm = False
-    overdrafts = False  # whether requests may use more than they reserved
-
-    def __init__(self, redis: RedisLedger) -> None:
-        super().__init__()
-        self.now = NOON
-        self.redis = redis
-        redis.clear()
-        self.memory = MemoryBook()
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        self.db.executescript(";".join(MIGRATIONS))
-        self.sqlite = SqliteBook(self.db)
-        self.limits = dict(LIMITS)
-        self.births = 0
-        self.gateways = [self.birth() for _ in range(3)]
-        self.dead: list[str] = []
-        self.served: dict[Key, int] = defaultdict(int)
-        self.erased: dict[Key, int] = defaultdict(int)  # settled tokens that operators reset
-        self.limits_changed = self.crashed = self.reset = self.doubted = False
-        self.forgiven: set[Key] = set()
-        self.fired: list[tuple[Key, int, int]] = []
-
-    def birth(self) -> Gateway:
-        self.births += 1
-        return Gateway(f"gateway-{self.births}", self.limits)
-
+class Quotas(Books):
     @initialize(calm=st.booleans())
     def half_of_the_stories_are_calm(self, calm: bool) -> None:
         """Without limit changes, resets and doubts the strictest promises must hold to the end."""
         self.calm = calm
 
-    # ------------------------------------------------------------ the wire
-
-    def run(self, command: Sync) -> Synced | Stale:
-        changes, reply = apply(self.memory, command, self.now)
-        warm = SqliteBook(self.db)
-        warm.warm(command)
-        for book in (self.sqlite, warm):
-            others, same = apply(book, command, self.now)
-            assert same == reply and others == changes, "I11: drivers differ"
-        assert self.redis.run(command, self.now) == reply, "I11: drivers differ"
-        self.memory.write(changes)
-        self.sqlite.write(others)
-        if changes.accounts:
-            self.fired += [(alert.key, alert.threshold, alert.epoch) for alert in changes.alerts]
-        return reply  # type: ignore[return-value]
-
-    def deliver(self, gateway: Gateway, answered: bool = True) -> None:
-        command = gateway.pending
-        assert command is not None
-        holder = self.memory.holder(gateway.name)
-        first = holder is None or holder.seq < command.seq
-        before = {account.key: account for account in self.memory.accounts(self.periods(), -1)}
-        reply = self.run(command)
-        assert isinstance(reply, Synced)
-        if first:
-            self.check_growth(command, before)
-            self.check_unmet(command)
-            for account in reply.before:
-                self.erased[account.key] += account.settled
-        if answered:
-            gateway.pending = None
-            gateway.sent.append((command, reply))
-            gateway.wallet.confirm(reply, self.now)
-
-    def periods(self) -> tuple[str, ...]:
-        return tuple({key.period for key in self.served} | {p for g in self.gateways for p in g.wallet.periods})
-
-    def check_growth(self, command: Sync, before: dict[Key, object]) -> None:
-        """I4: a lease is granted only under the limit; beyond it goes only what requests used without having reserved it."""
-        uncovered: dict[Key, int] = defaultdict(int)
-        for op in command.ops:
-            if isinstance(op, Settle):
-                uncovered[op.key] += op.used - op.covered
-        for account in self.memory.accounts(self.periods(), -1):
-            old = before.get(account.key)
-            was = 0 if old is None else old.settled + old.leased  # type: ignore[attr-defined]
-            claim = account.settled + account.leased - uncovered[account.key]
-            if account.key not in self.forgiven:
-                assert account.limit is None or claim <= was or claim <= account.limit
-            if account.limit is not None and not (
-                account.key in self.forgiven or self.overdrafts or self.limits_changed or self.doubted
-            ):
-                assert account.settled + account.leased <= account.limit
-
-    def check_unmet(self, command: Sync) -> None:
-        """I10: who does not get what it needs is told the truth: there is no more, or less than would help."""
-        for op in () if any(isinstance(op, Reset) for op in command.ops) else command.ops:
-            if isinstance(op, Ask):
-                account = self.memory.account(op.key)
-                mine = self.memory.lease(command.holder, op.key)
-                held = 0 if mine is None else mine.amount
-                if account is not None and account.limit is not None and held < op.need and not command.leave:
-                    assert account.limit - account.settled - account.leased < max(1, op.least)
-
     # ------------------------------------------------------------ what happens
 
-    @rule(at=st.integers(0, 2), scopes=st.sampled_from(SCOPES), tokens=st.integers(0, 300))
-    def a_request_comes(self, at: int, scopes: tuple[str, ...], tokens: int) -> None:
+    @rule(at=st.integers(0, 2), scopes=st.sampled_from(SCOPES), tokens=st.integers(0, 300), price=PRICES)
+    def a_request_comes(self, at: int, scopes: tuple[str, ...], tokens: int, price: int | None) -> None:
         gateway = self.gateways[at]
-        hold = gateway.wallet.take(scopes, tokens, self.now)
+        cost = gateway.cost(scopes, price)
+        hold = gateway.wallet.take(scopes, tokens, self.now, cost)
         if hold is None:
-            gateway.wanted.append((scopes, tokens))
+            gateway.wanted.append((scopes, tokens, cost))
         else:
             gateway.holds.append(hold)
+
+    @rule(at=st.integers(0, 2), scopes=st.sampled_from(SCOPES), tokens=st.integers(1, 300), price=PRICES)
+    def a_request_comes_and_asks(self, at: int, scopes: tuple[str, ...], tokens: int, price: int | None) -> None:
+        """Left to the rules above and below, hardly any request would ever be let in."""
+        self.a_request_comes(at, scopes, tokens, price)
+        gateway = self.gateways[at]
+        if gateway.wanted:
+            if gateway.pending is not None:
+                self.deliver(gateway)
+            last = gateway.wanted[-1]
+            gateway.compose(self.now)
+            self.deliver(gateway)
+            hold = gateway.wallet.take(last[0], last[1], self.now, last[2])
+            if hold is not None:
+                gateway.holds.append(hold)
 
     @rule(at=st.integers(0, 2), which=st.integers(0, 50), share=st.integers(0, 120))
     def a_request_ends(self, at: int, which: int, share: int) -> None:
         gateway = self.gateways[at]
         if gateway.holds:
             hold = gateway.holds.pop(which % len(gateway.holds))
-            used = hold.tokens * (share if self.overdrafts else min(share, 100)) // 100
+            share = share if self.overdrafts else min(share, 100)
+            used, spent = hold.tokens * share // 100, self.pay(hold, share)
             self.serve(hold, used)
-            gateway.wallet.settle(hold, used)
+            gateway.wallet.settle(hold, used, spent)
 
-    @rule(at=st.integers(0, 2), which=st.integers(0, 50), share=st.integers(0, 100))
-    def an_attempt_fails_and_another_provider_is_added(self, at: int, which: int, share: int) -> None:
+    @rule(at=st.integers(0, 2), which=st.integers(0, 50), share=st.integers(0, 100), price=PRICES)
+    def an_attempt_fails_and_another_provider_is_added(
+        self, at: int, which: int, share: int, price: int | None
+    ) -> None:
         gateway = self.gateways[at]
         if gateway.holds:
             hold = gateway.holds[which % len(gateway.holds)]
@@ -181,13 +102,25 @@ class Quotas(RuleBasedStateMachine):
             if "provider:x" in hold.scopes and len(hold.scopes) > 1:
                 for period in hold.periods:
                     self.served[Key("provider:x", "tokens", period)] += used
-                gateway.wallet.release(hold, ("provider:x",), used)
-            else:
-                gateway.wallet.extend(hold, ("provider:y",))
+                gateway.wallet.release(hold, ("provider:x",), used, self.pay(hold, share))
+            elif hold.money is None:
+                cost = gateway.cost((*(scope for scope in hold.scopes if "tenant" in scope), "provider:y"), price)
+                had = hold.scopes
+                assert gateway.wallet.extend(hold, ("provider:y",), cost) == (hold.scopes != had)
+                assert (hold.money is not None) == (hold.scopes != had and cost is not None), "all or none"
 
     def serve(self, hold: Hold, used: int) -> None:
         for purse in hold.purses:
             self.served[purse.key] += used
+
+    def pay(self, hold: Hold, share: int) -> int:
+        """What an attempt cost: a share in percent of what was reserved for it."""
+        if hold.money is None:
+            return 0
+        spent = hold.money.microusd * share // 100
+        for purse in hold.money.purses:
+            self.served[purse.key] += spent
+        return spent
 
     @rule(at=st.integers(0, 2), answered=st.booleans())
     def a_process_talks_to_the_store(self, at: int, answered: bool) -> None:
@@ -228,6 +161,7 @@ class Quotas(RuleBasedStateMachine):
         gateway = self.gateways[at]
         for hold in gateway.holds:  # what was in flight was used in part, and nobody lives to tell
             self.serve(hold, hold.tokens * share // 100)
+            self.pay(hold, share)
         self.dead.append(gateway.name)
         self.gateways[at] = self.birth()
         self.crashed = True
@@ -259,13 +193,24 @@ class Quotas(RuleBasedStateMachine):
         self.now = max(NOON - 86_400, min(NOON + 2 * 86_400, self.now + hours * 3600.0))
 
     @precondition(lambda self: not self.calm)
-    @rule(scope=st.sampled_from(sorted(LIMITS)), limit=st.sampled_from((None, 0, 200, 900, 2_000)))
-    def a_limit_changes(self, scope: str, limit: int | None) -> None:
+    @rule(
+        scope=st.sampled_from(sorted(LIMITS)),
+        unit=st.sampled_from(UNITS),
+        limit=st.sampled_from((None, 0, 200, 900, 2_000)),
+    )
+    def a_limit_changes(self, scope: str, unit: str, limit: int | None) -> None:
         self.limits_changed = True
-        self.limits[scope] = Quota(daily_tokens=limit, monthly_tokens=None if limit is None else 3 * limit)
+        monthly = None if limit is None else 3 * limit
+        if unit == MICROUSD:
+            self.budgets[scope] = Budget(daily_usd=micro(limit), monthly_usd=micro(monthly))
+        else:
+            self.limits[scope] = Quota(daily_tokens=limit, monthly_tokens=monthly)
         for gateway in self.gateways:
-            gateway.limits = dict(self.limits)
-            gateway.wallet.set_limits(lambda s, limits=dict(self.limits): limits.get(s, Quota()))  # type: ignore[misc]
+            gateway.limits, gateway.budgets = dict(self.limits), dict(self.budgets)
+            gateway.wallet.set_limits(
+                lambda s, limits=dict(self.limits): limits.get(s, Quota()),  # type: ignore[misc]
+                lambda s, budgets=dict(self.budgets): budgets.get(s, Budget()),  # type: ignore[misc]
+            )
 
     @precondition(lambda self: not self.calm)
     @rule(at=st.integers(0, 2), scope=st.sampled_from(sorted(LIMITS)))
@@ -274,7 +219,7 @@ class Quotas(RuleBasedStateMachine):
         if gateway.pending is None:
             self.reset = True
             gateway.wallet.turn(self.now)
-            keys = [Key(scope, "tokens", period) for period in gateway.wallet.periods]
+            keys = [Key(scope, unit, period) for unit in UNITS for period in gateway.wallet.periods]
             # A reset also takes the charge for a process that is wrongly held dead: its requests were let in all the same.
             self.forgiven |= {key for key in keys if any(lease.orphan for lease in self.memory.leases_on(key))}
             gateway.compose(self.now, tuple(Reset(key) for key in keys))
@@ -359,7 +304,7 @@ class Quotas(RuleBasedStateMachine):
         for gateway in self.gateways:
             for hold in gateway.holds:
                 self.serve(hold, hold.tokens)
-                gateway.wallet.settle(hold, hold.tokens)
+                gateway.wallet.settle(hold, hold.tokens, self.pay(hold, 100))
             if gateway.pending is not None:
                 self.deliver(gateway)
         for gateway in self.gateways:

@@ -10,7 +10,7 @@ from redis_server import RedisServer
 
 from gateway.settings import Alerts
 from gateway.stores.base import Store
-from gateway.stores.keeper import Keeper, KeeperEvent, Quotas
+from gateway.stores.keeper import Budgets, Keeper, KeeperEvent, Quotas
 from gateway.stores.memory import MemoryStore
 from gateway.stores.redis import RedisStore
 from gateway.stores.sqlite import SqliteStore
@@ -62,11 +62,12 @@ class Office:
         self.events: list[KeeperEvent] = []
         self.keepers: list[Keeper] = []
 
-    async def open(self, quotas: Quotas, alerts: Alerts | None = None) -> Keeper:
+    async def open(self, quotas: Quotas, alerts: Alerts | None = None, budgets: Budgets | None = None) -> Keeper:
         keeper = Keeper(
             self.make_store(),
             quotas,
             alerts,
+            budgets,
             clock=self.clock,
             on_event=self.events.append,
             strict=True,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.core.ledger_views import Refused
-from gateway.core.wallet import Hold
+from gateway.core.wallet import Cost, Hold
 from gateway.stores.keeper import Keeper
 
 ACME = ("tenant:acme",)
@@ -18,12 +18,14 @@ async def flushed(keeper: Keeper) -> None:
     await until(lambda: not keeper._wallet.unsettled and keeper._pump._pending is None)
 
 
-async def burst(keeper: Keeper, calls: int, tokens: int, wait_s: float = 0.3) -> tuple[list[Hold], list[Refused]]:
+async def burst(
+    keeper: Keeper, calls: int, tokens: int, wait_s: float = 0.3, cost: Cost | None = None
+) -> tuple[list[Hold], list[Refused]]:
     """Many calls at once: the holds that were granted, and the refusals."""
 
     async def call() -> Hold | Refused:
         try:
-            return await keeper.hold(CALL, tokens, wait_s)
+            return await keeper.hold(CALL, tokens, wait_s, None, cost)
         except Refused as refused:
             return refused
 

@@ -94,8 +94,11 @@ local function write_alert(alert)
   call('EXPIRE', ':alerts:' .. alert.month, KEEP_S)
   call('EXPIRE', ':alerted:' .. alert.month, KEEP_S)
   if pending then
-    local scope = key:match('^(.*)%z[^%z]*%z[^%z]*$')
+    local scope, unit = key:match('^(.*)%z([^%z]*)%z[^%z]*$')
     local id = table.concat({ scope, period_of(key), whole(threshold), whole(epoch) }, '|')
+    if unit ~= 'tokens' then
+      id = id .. '|' .. unit
+    end
     call('ZADD', ':outbox', time, id)
     call('HSET', ':letters', id, cmsgpack.pack(alert.line))
   end
