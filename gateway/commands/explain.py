@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 
-from gateway.app import load_routes, read_catalogue
+from gateway.app import load_routes, read_catalogue, read_prices
 from gateway.commands.failing import CommandError
 from gateway.config import load
-from gateway.core.routing import UnknownModel, UnknownProvider
+from gateway.core.ledger_views import usd
+from gateway.core.routing import Candidate, UnknownModel, UnknownProvider
+from gateway.routes import Routes
 
 
 def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config, os.environ, allow_missing_provider_keys=True).config
-    routes = load_routes(config, read_catalogue())
+    routes = load_routes(config, read_catalogue(), read_prices())
     tenant = routes.tenant(arguments.tenant)
     if tenant is None:
         raise CommandError(f"there is no tenant '{arguments.tenant}', and tenants.default.allow_unlisted is off", 2)
@@ -33,11 +36,24 @@ def run(arguments: argparse.Namespace) -> int:
             if at <= config.fallback.max_attempts
             else f"  (only when others are skipped: max_attempts is {config.fallback.max_attempts})"
         )
-        print(f"{at}. {candidate.provider}/{candidate.model}  {candidate.because}{note}")
+        priced = _priced(routes, arguments.tenant, candidate)
+        print(f"{at}. {candidate.provider}/{candidate.model}  {candidate.because}{priced}{note}")
     for name in config.providers:
         if name not in {c.provider for c in usable}:
             print(f"-  {name}  {_why_not(name, tenant.providers, config.fallback.enabled)}")
     return 0
+
+
+def _priced(routes: Routes, tenant: str, candidate: Candidate) -> str:
+    """What a million tokens cost, where a budget pays; or that nobody knows."""
+    tariff = routes.tariff(tenant, candidate.provider, candidate.model)
+    if tariff is None:
+        return ""
+    price = tariff.price(time.time())
+    if price is None:
+        return f"  (unpriced: costs no budget; would be paid by {', '.join(tariff.scopes)})"
+    output = "" if price.rates.output is None else f", {usd(price.rates.output)} out"
+    return f"  (a million tokens: {usd(price.rates.input)} in{output}; paid by {', '.join(tariff.scopes)})"
 
 
 def _why_not(name: str, allowed: list[str] | None, fallback: bool) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import orjson
 
 from gateway import __version__
-from gateway.core.ledger_rows import Window
+from gateway.core.ledger_rows import MICROUSD, TOKENS, UNITS, Window
 from gateway.core.ledger_views import AccountView
 from gateway.deployment import Deployment
 from gateway.dialects import gemini_models
@@ -29,10 +29,11 @@ STATUS_OF = {"closed": "available", "half_open": "degraded", "open": "unavailabl
 
 
 class ResetOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /quotas/reset; both may be left out and then mean all of the tenant's."""
+    """The body of POST /quotas/reset; what is left out means all of the tenant's."""
 
     scope: str | None = None
     window: Window | None = None
+    unit: Literal["tokens", "microusd"] | None = None
 
 
 class Views:
@@ -129,7 +130,7 @@ class Views:
         breaker = deployment.breaker
         state = breaker.state(now)
         wait_s = breaker.retry_at(now)
-        quota = self._quota(deployment.scope)
+        figures = self._figures(deployment.scope)
         tally = self._pipeline.recorder.tally(deployment.name)
         return {
             "name": deployment.name,
@@ -142,8 +143,8 @@ class Views:
                 "consecutiveFailures": breaker.consecutive_failures,
                 "retryAt": round(time.time() + wait_s) if state != "closed" else None,
             },
-            "quota": quota,
-            "metrics": tally.public(quota["daily"]["used"]),
+            **figures,
+            "metrics": tally.public(figures["quota"]["daily"]["used"]),
         }
 
     def _status(self, deployment: Deployment, now: float) -> str:
@@ -172,9 +173,12 @@ class Views:
 
     # ------------------------------------------------------------ figures
 
-    def _quota(self, scope: str) -> dict[str, Any]:
-        """{"daily": …, "monthly": …} of one scope, as /providers and /stats show it."""
-        return {view.window: _window(view) for view in self._keeper.accounts([scope])}
+    def _figures(self, scope: str) -> dict[str, Any]:
+        """{"quota": {"daily": …, "monthly": …}} of one scope, as /providers and /stats show it, and "budget" where there is one."""
+        views = self._keeper.accounts([scope])
+        by_unit = {unit: {v.window: _window(v) for v in views if v.unit == unit} for unit in UNITS}
+        found = {"quota": by_unit[TOKENS]}
+        return found | {"budget": by_unit[MICROUSD]} if by_unit[MICROUSD] else found
 
     def _scopes(self, context: Context) -> list[str]:
         """The tenant's own scopes: itself, and its share of each of its providers."""
@@ -184,11 +188,12 @@ class Views:
     async def _stats(self, exchange: Exchange, context: Context) -> None:
         providers = {}
         for deployment in self._mine(context):
-            daily = self._quota(f"tenant:{context.tenant}/{deployment.scope}")["daily"]["used"]
-            providers[deployment.name] = self._pipeline.recorder.tally(deployment.name, context.tenant).public(daily)
+            quota = self._figures(f"tenant:{context.tenant}/{deployment.scope}")["quota"]
+            tally = self._pipeline.recorder.tally(deployment.name, context.tenant)
+            providers[deployment.name] = tally.public(quota["daily"]["used"])
         body = {
             "tenant": context.tenant,
-            "quota": self._quota(f"tenant:{context.tenant}"),
+            **self._figures(f"tenant:{context.tenant}"),
             "providers": providers,
             "alerts": self._alert_rows(context),
         }
@@ -205,7 +210,12 @@ class Views:
 
     async def _quotas(self, exchange: Exchange, context: Context) -> None:
         accounts = self._keeper.accounts(self._scopes(context))
-        self._answer(exchange, context, {"tenant": context.tenant, "accounts": accounts})
+        body: dict[str, Any] = {"tenant": context.tenant, "accounts": accounts}
+        if any(view.unit == MICROUSD for view in accounts):
+            tallies = [self._pipeline.recorder.tally(d.name, context.tenant) for d in self._mine(context)]
+            body["unpricedCalls"] = sum(tally.unpriced for tally in tallies)
+            body["unpricedModels"] = self._pipeline.routes.unpriced(time.time(), context.tenant)
+        self._answer(exchange, context, body)
 
     async def _reset(self, exchange: Exchange, context: Context) -> None:
         order = _order(await exchange.body())
@@ -215,15 +225,18 @@ class Views:
                 raise InvalidRequest(f"'scope' must be one of this tenant's: {', '.join(scopes)}.", param="scope")
             scopes = [order.scope]
         windows = (order.window,) if order.window else get_args(Window)
+        units = (order.unit,) if order.unit else UNITS
         by = context.principal.user if context.principal is not None else ""
-        before = await self._keeper.reset(scopes, windows, note=f"by {by}, request {context.request_id}")
+        before = await self._keeper.reset(scopes, windows, f"by {by}, request {context.request_id}", units)
         self._pipeline.recorder.log.event(
             "warning",
             "quota_reset",
             by=by,
             tenant=context.tenant,
             request_id=context.request_id,
-            accounts=[{"scope": view.scope, "period": view.period, "used": view.used} for view in before],
+            accounts=[
+                {"scope": view.scope, "unit": view.unit, "period": view.period, "used": view.used} for view in before
+            ],
         )
         self._answer(exchange, context, {"reset": before})
 
@@ -252,6 +265,6 @@ def _order(body: bytes) -> ResetOrder:
     try:
         return msgspec.json.decode(body, type=ResetOrder)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f'The body of a reset is {{"scope"?, "window"?}}: {error}.') from None
+        raise InvalidRequest(f'The body of a reset is {{"scope"?, "window"?, "unit"?}}: {error}.') from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidJson("The body is not JSON.") from None
