@@ -97,7 +97,7 @@ class Bill:
         held = self._want - self._input
         if peek.max_tokens is not None or (choice.abilities.max_output or DEFAULT_MAX_OUTPUT) * peek.n <= held:
             return
-        limited = choice.tariff is not None or (
+        limited = (self._hold is not None and self._hold.money is not None) or (
             self._keeper.room(choice.deployment.call_scopes(self._call.terms.tenant)) is not None
         )
         if trail.clamped is None and limited:
