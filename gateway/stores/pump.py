@@ -25,6 +25,7 @@ from gateway.core.ledger_commands import (
     Command,
     Holders,
     Op,
+    Open,
     Orphan,
     Reap,
     Recalls,
@@ -330,7 +331,10 @@ class Pump:
         """Everything that there is to say, in one transaction."""
         ops: list[Op] = self._wallet.collect(self.queue.wanted(), now_s)
         self.queue.asked(now_s)
-        ops += [Refuse(key) for key in sorted(self._refused)]
+        for key in sorted(self._refused):
+            purse = self._wallet.purse(key)
+            # A request that was too large asked for no lease: the ledger may never have heard of the limit.
+            ops += [Refuse(key)] if purse.announced else [Open(key, purse.limit), Refuse(key)]
         self._refused = set()
         ops += self.board.collect() + self.meters.collect(self._holders > 1, now_s)
         for keys, note, future in self._resets:

@@ -243,6 +243,19 @@ async def test_the_first_refusal_for_money_fires_its_last_alert(office) -> None:
     assert [alert.id for alert in keeper.alerts()] == ["tenant:acme|2026-11-23|100|1|microusd"]
 
 
+@pytest.mark.parametrize("unit", ["tokens", MICROUSD])
+async def test_a_request_larger_than_the_whole_limit_fires_the_alert_though_nothing_was_ever_leased(
+    office, unit: str
+) -> None:
+    keeper = await office.open({"tenant:acme": Quota(daily_tokens=1_000)}, budgets=FIVE)
+    with pytest.raises(Refused) as refused:
+        await keeper.hold(ACME, *((1_001, 0.3, None, None) if unit == "tokens" else (1, 0.3, None, dollars("6"))))
+    assert (refused.value.reason, refused.value.unit) == ("too_large", unit)
+    await until(lambda: keeper.alerts())
+    [alert] = keeper.alerts()
+    assert (alert.threshold_percent, alert.used, alert.unit) == (100, 0, unit)
+
+
 # ---------------------------------------------------------------- crashes
 
 

@@ -22,7 +22,9 @@ from gateway.stores.processes import is_gone, started, this_process
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
 VICTIM = Path(__file__).with_name("victim.py")
 ROOT = VICTIM.parents[2]
-USED = 150
+USED = {"tokens": 150, "microusd": 1_500}  # by a call
+BLOCK = {"tokens": 20_000, "microusd": 200_000}  # leased beyond need, at first
+MINE = [("provider:openai", "tokens"), ("tenant:acme", "microusd"), ("tenant:acme", "tokens")]
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -42,7 +44,7 @@ async def test_nothing_that_was_served_is_forgotten_by_kill_9(url: str, served_b
     assert process.stdout is not None
     told = process.stdout.read(served_before)
     process.kill()
-    served = USED * len(told + process.stdout.read())
+    calls = len(told + process.stdout.read())
     process.wait()
     process.stdout.close()
 
@@ -50,14 +52,16 @@ async def test_nothing_that_was_served_is_forgotten_by_kill_9(url: str, served_b
     keeper = Keeper(open_store(url), {}, clock=lambda: NOON, on_event=events.append)
     await keeper.start()  # at once: it does not wait for the heartbeat to grow old
     accounts = [view for view in keeper.accounts() if view.window == "daily"]
-    assert sorted(view.scope for view in accounts) == ["provider:openai", "tenant:acme"]
+    assert sorted((view.scope, view.unit) for view in accounts) == MINE
     for view in accounts:
-        assert served <= view.used <= 3 * served + 20_000  # at most a lease too much: it doubles with the traffic
+        served = calls * USED[view.unit]
+        # At most a lease too much: it doubles with the traffic.
+        assert served <= view.used <= 3 * served + BLOCK[view.unit]
         assert view.leased == 0
-    orphaned = {event.key.scope: event.amount for event in events if isinstance(event, Orphan)}
-    assert sorted(orphaned) == ["provider:openai", "tenant:acme"]
+    orphaned = {event.key[:2]: event.amount for event in events if isinstance(event, Orphan)}
+    assert sorted(orphaned) == MINE
     lines = await keeper._pump.store.run(Audits(), NOON)
-    assert {line.key.scope: line.amount for line in lines if line.action == "orphan"} == orphaned  # type: ignore[union-attr]
+    assert {line.key[:2]: line.amount for line in lines if line.action == "orphan"} == orphaned  # type: ignore[union-attr]
     await keeper.close()
 
 
@@ -68,7 +72,8 @@ async def test_three_processes_admit_together_exactly_what_fits(url: str) -> Non
     assert sum(int(out) for out, _ in outputs) == 150
     keeper = Keeper(open_store(url), {}, clock=lambda: NOON)
     await keeper.start()
-    assert [(view.used, view.leased) for view in keeper.accounts(("tenant:acme",))] == [(30_000, 0), (30_000, 0)]
+    figures = [(view.used, view.leased) for view in keeper.accounts(("tenant:acme",))]
+    assert figures == [(30_000, 0), (30_000, 0), (300_000, 0), (300_000, 0)]
     await keeper.close()
 
 
