@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.commands import demo, explain, quota, serve, simulate
+from gateway.commands import check, demo, explain, quota, serve, simulate
 from gateway.commands.failing import CommandError, exit_code
-from gateway.config import check, load, schema_text
+from gateway.config import load, schema_text
 from gateway.web.auth import mint
 
 DURATION = re.compile(r"(\d+)([smhd]?)")
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("demo", "Serve with a simulator for each provider that has no key, and show first calls.", demo.run)
     _config(sub)
     _listen(sub)
-    sub = command("check", "Check a configuration; calls nobody.", _check)
+    sub = command("check", "Check a configuration; calls nobody.", check.run)
     _config(sub)
     sub.add_argument("--format", choices=("text", "json"), default="text")
     command("schema", "Print the JSON Schema of the configuration.", _schema)
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--tenant", required=True)
     sub.add_argument("--model", default="")
     sub.add_argument("--provider", help="as X-Preferred-Provider")
-    sub = command("quota", "Show or reset the quotas of a tenant.", quota.run)
+    sub = command("quota", "Show or reset the quotas and budgets of a tenant.", quota.run)
     sub.add_argument("action", choices=("show", "reset"))
     _config(sub)
     sub.add_argument("--tenant", required=True)
@@ -81,12 +81,6 @@ def _config(sub: argparse.ArgumentParser) -> None:
 def _listen(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--host", metavar="H", help="instead of server.host")
     sub.add_argument("--port", type=_port, metavar="N", help="instead of server.port")
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    code, text = check(arguments.config, os.environ, arguments.format)
-    print(text, file=sys.stderr if code and arguments.format == "text" else sys.stdout)
-    return code
 
 
 def _schema(arguments: argparse.Namespace) -> int:

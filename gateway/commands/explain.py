@@ -51,7 +51,7 @@ def _priced(routes: Routes, tenant: str, candidate: Candidate) -> str:
         return ""
     price = tariff.price(time.time())
     if price is None:
-        return f"  (unpriced: costs no budget; would be paid by {', '.join(tariff.scopes)})"
+        return f"  (nobody knows its price: it costs {', '.join(tariff.scopes)} nothing)"
     output = "" if price.rates.output is None else f", {usd(price.rates.output)} out"
     return f"  (a million tokens: {usd(price.rates.input)} in{output}; paid by {', '.join(tariff.scopes)})"
 
