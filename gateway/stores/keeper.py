@@ -316,12 +316,14 @@ class Keeper:
             return answer
         purse = answer[1]
         amount = cost.microusd if cost is not None and purse.key.unit == MICROUSD else tokens
-        raise self._refusal(cast("Reason", answer[0]), amount, purse)
+        # One candidate of several may be too dear for a tenant's budget: that call is not refused yet, and the budget not spent.
+        passed_over = hold is not None and "provider:" not in purse.key.scope
+        raise self._refusal(cast("Reason", answer[0]), amount, purse, alarm=not passed_over)
 
-    def _refusal(self, reason: Reason, amount: int, purse: Purse) -> Refused:
+    def _refusal(self, reason: Reason, amount: int, purse: Purse, alarm: bool) -> Refused:
         refused = Refused(reason, amount, account_view(purse))
         self.counts[f"refused_{reason}"] += 1
-        if refused.code == "quota_exceeded":
+        if alarm and refused.code == "quota_exceeded":
             self._pump.refused(purse)
         self._tell(refused)
         return refused

@@ -8,15 +8,16 @@ from collections import Counter
 
 import aiohttp
 import pytest
-from e2e_money import CLAUDE, GEMINI, GPT, TENANT, acme, budget, cost_of, metrics, money, quiet, reserve
+from e2e_money import CLAUDE, GEMINI, GPT, TENANT, acme, budget, cost_of, metrics, money, price, quiet, reserve
 from e2e_quota import ROOMY, body_of, call, call_until_refused
 from e2e_stack import Stack, Start
 from e2e_tools import error_of, until
 from msgspec import json, structs
 
-from gateway.core.pricing import Price
+from gateway.core.pricing import Price, cost_microusd
 from gateway.core.tariffs import most_microusd
 from gateway.core.tokens import input_bound
+from gateway.types import Usage
 
 # ---------------------------------------------------------------- exact
 
@@ -127,6 +128,23 @@ async def test_nobody_without_a_budget_has_money_anywhere(stack: Stack) -> None:
     assert "budget" not in await stack.get("/stats")
     assert all("cost_microusd" not in line for line in stack.log_lines())
     assert not any(line.startswith("gateway_budget_") for line in await metrics(stack) if not line.startswith("#"))
+
+
+async def test_vectors_cost_what_their_input_costs(start_stack: Start) -> None:
+    stack = await start_stack(acme(5_000_000))
+    answer = await stack.post("/embeddings", {"model": "text-embedding-3-small", "input": "Hello there"})
+    assert answer.status == 200
+    at = price("openai", "text-embedding-3-small")
+    tokens = (await answer.json())["usage"]["prompt_tokens"]
+    assert (await money(stack))["used"] == cost_microusd(at, Usage(tokens)) > 0
+    assert (await stack.get("/quotas"))["unpricedCalls"] == 0
+
+
+async def test_moderations_cost_nothing_and_are_not_unpriced(start_stack: Start) -> None:
+    stack = await start_stack(acme(0))
+    answer = await stack.post("/moderations", {"input": "Hello there"})
+    assert answer.status == 200
+    assert ((await money(stack))["used"], (await stack.get("/quotas"))["unpricedCalls"]) == (0, 0)
 
 
 # ---------------------------------------------------------------- without an output limit

@@ -133,7 +133,9 @@ async def test_a_candidate_too_dear_is_refused_and_the_hold_stays_as_it_was(offi
     assert hold.money is None
     assert hold.scopes == ACME
     keeper.settle(hold, 400)
+    await flushed(keeper)
     assert (keeper.accounts(ACME)[0].used, money(keeper).used) == (400, 0)
+    assert keeper.alerts() == [], "the call went on to another candidate, and the budget is not spent"
 
 
 # ---------------------------------------------------------------- figures
