@@ -20,8 +20,8 @@ from gateway.stores.keeper import Keeper
 
 
 class Bill:
-    """The part of a call (pipeline.Run) that knows tokens and money. `_want` is what is reserved: `_input`, and the output cap. `_input` is
-    `_bound`, the most that the input can be; or, where there is no room for that, what such inputs were seen to be."""
+    """The part of a call (pipeline.Run) that knows tokens and money. `_want` is what is reserved: `_input`, and the output cap.
+    `_input` is `_bound`, the most that the input can be; or, where there is no room for that, what such inputs were seen to be."""
 
     __slots__ = ("_bound", "_call", "_hold", "_input", "_keeper", "_recorder", "_spent", "_trail", "_used", "_want")
 
@@ -50,7 +50,10 @@ class Bill:
         price = None if tariff is None or self._call.terms.free else tariff.price(self._call.at)
         if tariff is None or price is None:
             return None
-        return Cost(most_microusd(price, self._input, self._want - self._input), tariff.scopes)
+        # What was learnt is of one model: another one, to which the call falls back, may make more tokens of the same text.
+        is_learnt = self._input < self._bound
+        read = self._keeper.ratios.bound(_model(choice), self._bound) if is_learnt else self._bound
+        return Cost(most_microusd(price, read, self._want - self._input), tariff.scopes)
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         """How many tokens to hold; a cap of our own when the client gave none and room is short."""

@@ -1,8 +1,8 @@
 """This process's side of the quota ledger: its leases, and the requests that are paid from them, in memory.
 
 A `Purse` is what the process has of one account. A `Hold` is one request's reservation on several purses: all or none, its money
-(`Cost`) with its tokens. What was used is flushed to the ledger by the keeper (gateway.stores.keeper) in batches: `collect` says what to send, `confirm` takes the
-answer. One thread owns a wallet; nothing here locks.
+(`Cost`) with its tokens. What was used is flushed to the ledger by the keeper (gateway.stores.keeper) in batches: `collect` says
+what to send, `confirm` takes the answer. One thread owns a wallet; nothing here locks.
 
 Rule 1: on every limited purse `leased = reserved + used + surplus + free`, and a hold is granted only out of `free`.
 Rule 2: every hold ends in exactly one settle. A hold belongs to the day and month in which it was made.

@@ -15,6 +15,7 @@ from e2e_tools import error_of, until
 from msgspec import json, structs
 
 from gateway.core.pricing import Price, cost_microusd
+from gateway.core.ratios import ENOUGH
 from gateway.core.tariffs import most_microusd
 from gateway.core.tokens import input_bound
 from gateway.types import Usage
@@ -218,6 +219,40 @@ async def test_a_provider_that_failed_after_it_worked_is_paid_by_its_budget_and_
     assert second == cost_of(await answer.json(), CLAUDE)
     assert first > 0
     assert (await money(stack))["used"] == first + second
+
+
+async def test_a_call_that_began_without_a_budget_reserves_for_the_candidate_that_has_one(start_stack: Start) -> None:
+    """Nobody's budget pays OpenAI: such calls go the gateway's shortest way until something happens to them."""
+    body = body_of(cap=50)
+    stack = await start_stack({"providers": {"anthropic": {"budget": budget(10**7)}}})
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as stack.session:
+        for _ in range(3):
+            assert (await call(stack, body)).headers["x-gateway-provider"] == "openai"
+        await stack.fault("openai", "status", status=500, times=1)
+        answer = await call(stack, body)
+        assert (answer.status, answer.headers["x-gateway-provider"]) == (200, "anthropic")
+        row = await money(stack, "provider:anthropic")
+        assert (row["used"], row["reserved"]) == (cost_of(await answer.json(), CLAUDE), 0)
+
+
+async def test_what_was_learnt_of_a_model_lets_a_call_in_that_a_budget_could_not_pay_by_its_bytes(
+    start_stack: Start,
+) -> None:
+    text = "a question of some length " * 40
+    body = body_of(text, cap=20)
+    stack = await start_stack(acme(most_microusd(GPT, input_bound(body) * 2 // 3, 20)))
+    assert (await call(stack, body)).status == 429, "nothing is learnt yet"
+    for number in range(ENOUGH):
+        assert (await call(stack, body_of(f"{number} {text}", cap=20, stream=True), "globex")).status == 200
+    answer = await call(stack, body)
+    assert answer.status == 200
+    row = await money(stack)
+    assert (row["used"], row["overdraft"]) == (cost_of(await answer.json()), 0)
+
+    await stack.fault("openai", "status", status=500)
+    answer = await call(stack, body)
+    assert answer.headers["x-gateway-provider"] == "gemini", "which is cheap enough by its bytes"
+    assert await stack.calls_to("anthropic") == [], "of which nothing is learnt"
 
 
 # ---------------------------------------------------------------- unpriced models
