@@ -1,7 +1,7 @@
 """What calls cost those scopes that have a budget: the most before a call, what is charged after it. Pure; in micro-USD.
 
 Rule 1: what is reserved is never below what any use within the reserved tokens costs: every input token counts as the dearest kind
-it may turn out to be (fresh, read from or written to a cache), in the dearest tier that it may fall into.
+it may turn out to be (fresh, read from or written to a cache, sound), and every output token likewise, in the dearest tier.
 Rule 2: a call is priced as of its beginning, before and after: a price that changes at midnight never makes it dearer than it was.
 Rule 3: a model without a price costs nothing and reserves nothing. It is served, and counted as unpriced.
 """
@@ -16,6 +16,14 @@ from gateway.core.pricing import MILLION, Price, PriceBook, cost_microusd
 from gateway.core.tokens import output_estimate
 from gateway.core.wallet import BudgetOf
 from gateway.types import Usage
+
+READ = (
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "cache_read_audio",
+)  # what input may be beside fresh text
 
 
 class Tariff(Struct, frozen=True):
@@ -87,6 +95,6 @@ def _dearest(price: Price, input: int) -> tuple[int, int]:
     """The dearest rates, of input and output, of the tiers that a call of at most `input` tokens may fall into."""
     rates = [price.rates, *(tier.rates for tier in price.tiers if input > tier.above)]
     return (
-        max(max(each.input, each.cache_read or 0, each.cache_write or 0) for each in rates),
-        max(each.output or 0 for each in rates),
+        max(max(each.input, *(getattr(each, kind) or 0 for kind in READ)) for each in rates),
+        max(max(each.output or 0, each.output_audio or 0) for each in rates),
     )

@@ -10,13 +10,14 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core.ledger_views import usd
 from gateway.core.pricing import Price, PriceBook, Rates, Tier, cost_microusd, prices_from
-from gateway.core.tariffs import Tariffs, affordable_tokens, most_microusd, spent_microusd
+from gateway.core.tariffs import READ, Tariffs, affordable_tokens, most_microusd, spent_microusd
 from gateway.core.tokens import output_estimate
 from gateway.settings import Budget
-from gateway.types import Usage
+from gateway.types import Modalities, Usage
 
 BOOK = prices_from(yaml.safe_load((Path(__file__).parents[2] / "config" / "prices.yaml").read_text()))
 PRICES = [
@@ -39,7 +40,8 @@ def prices(draw: st.DrawFn) -> Price:
     optional = st.none() | RATES
 
     def rates() -> Rates:
-        return Rates(input=draw(RATES), output=draw(RATES), cache_read=draw(optional), cache_write=draw(optional))
+        others = {kind: draw(optional) for kind in (*READ, "output_audio")}
+        return Rates(input=draw(RATES), output=draw(RATES), **others)
 
     limits = sorted(draw(st.sets(st.integers(1, 2_000), max_size=3)))
     return Price(rates=rates(), tiers=tuple(Tier(above, rates()) for above in limits))
@@ -52,7 +54,11 @@ def within(draw: st.DrawFn, most: int = 3_000) -> tuple[int, int, Usage]:
     given_, made = draw(st.integers(0, bound)), draw(st.integers(0, cap))
     read = draw(st.integers(0, given_))
     write = draw(st.integers(0, given_ - read))
-    return bound, cap, Usage(given_, made, read, write, total=given_ + made)
+    usage = Usage(given_, made, read, write, total=given_ + made, cache_write_1h=draw(st.integers(0, write)))
+    if draw(st.booleans()):
+        heard, cached, said = (Modalities(audio=draw(st.integers(0, most_))) for most_ in (given_, read, made))
+        usage = replace(usage, input_by=heard, read_by=cached, output_by=said)
+    return bound, cap, usage
 
 
 @given(prices(), within())
