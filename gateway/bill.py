@@ -8,7 +8,7 @@ Rule 4: money is held for one attempt at its model's price; the next one, dearer
 from __future__ import annotations
 
 from gateway.call import LEFT, Call, Result, Trail
-from gateway.core.charge import DEFAULT_MAX_OUTPUT, Charge, charge, reservation
+from gateway.core.charge import DEFAULT_MAX_OUTPUT, LEAST_CAP, Charge, capped, charge, reservation
 from gateway.core.ledger_rows import MICROUSD
 from gateway.core.tariffs import affordable_tokens, most_microusd, spent_microusd
 from gateway.core.tokens import TOOL_PROMPT_TOKENS, input_bound
@@ -63,7 +63,7 @@ class Bill:
     def _reserve(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         peek, trail = self._call.peek, self._trail
         if peek.max_tokens is not None:
-            self._want = self._input + peek.max_tokens * peek.n
+            self._want = capped(self._input, peek.max_tokens, peek.n)
         else:
             room = self._keeper.room(scopes)
             if choice.tariff is not None:
@@ -104,7 +104,7 @@ class Bill:
             self._keeper.room(choice.deployment.call_scopes(self._call.terms.tenant)) is not None
         )
         if trail.clamped is None and limited:
-            trail.clamped = max(1, held // peek.n)
+            trail.clamped = max(LEAST_CAP, held // peek.n)
 
     def _charge_answer(self, choice: Choice, result: Result) -> None:
         """The call was answered by this candidate."""

@@ -14,6 +14,7 @@ from gateway.types import Abilities, Usage
 DEFAULT_MAX_OUTPUT = 32_768  # of a model the catalogue knows nothing about
 PLENTY = 4  # with room for this many such calls the model's own cap will do
 LEAST_OUTPUT = 1024  # what an answer gets before others' room is thought of
+LEAST_CAP = 16  # the smallest that OpenAI's Responses API takes, and what a smaller one becomes there: less is never held, nor sent as ours
 
 
 def reservation(input_bound: int, n: int, max_output: int | None, room: int | None) -> tuple[int, int | None]:
@@ -26,8 +27,13 @@ def reservation(input_bound: int, n: int, max_output: int | None, room: int | No
     if room is None or room >= PLENTY * (input_bound + output):
         return input_bound + output, None
     left = max(1, room - input_bound)
-    output = min(output, max(left // 4, min(left, LEAST_OUTPUT)))
-    return input_bound + output, max(1, output // n)
+    output = max(min(output, max(left // 4, min(left, LEAST_OUTPUT))), LEAST_CAP * n)
+    return input_bound + output, output // n
+
+
+def capped(input_bound: int, cap: int, n: int) -> int:
+    """The tokens to hold for a call whose client limits each of its `n` answers; 0: nothing is generated."""
+    return input_bound + (LEAST_CAP if 0 < cap < LEAST_CAP else cap) * n
 
 
 Charge = tuple[int, bool, bool]  # tokens, whether they are estimated, whether the report was suspect

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.attempt import WholeAnswer, nothing_in
 from gateway.call import Call, Outlet, Result
-from gateway.core.charge import reservation, sound
+from gateway.core.charge import capped, reservation, sound
 from gateway.core.tokens import input_bound
 from gateway.core.wallet import Hold
 from gateway.errors import Fault
@@ -173,7 +173,7 @@ class Express:
             return False
         bound, cap = input_bound(body, around=peek.around), peek.max_tokens
         if cap is not None:
-            want = bound + cap * peek.n
+            want = capped(bound, cap, peek.n)
         else:
             room = self._keeper.room(road.scopes)
             want, clamped = reservation(bound, peek.n, road.choice.abilities.max_output, room)

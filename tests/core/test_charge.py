@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.charge import charge, sound
+from gateway.core.charge import LEAST_CAP, capped, charge, reservation, sound
 from gateway.core.tokens import output_estimate
 from gateway.types import Abilities, Usage
 
@@ -66,3 +66,18 @@ def test_an_answer_that_was_cut_pays_for_what_was_seen_of_it(
 def test_what_needs_a_second_look_gets_one(usage: Usage) -> None:
     assert not sound(usage, HELD)
     assert sound(Usage(25, 10, total=35), HELD)
+
+
+# ---------------------------------------------------------------- the smallest answer
+
+
+@pytest.mark.parametrize("room", [0, 1, 20, 105, 115, 116, 117, 200])
+@pytest.mark.parametrize("n", [1, 3])
+def test_no_answer_gets_a_cap_that_is_refused_as_too_small(room: int, n: int) -> None:
+    want, cap = reservation(100, n, 4096, room)
+    assert cap is not None and cap >= LEAST_CAP
+    assert want >= 100 + n * cap, "what is sent is held"
+
+
+def test_a_smaller_cap_of_the_clients_holds_what_it_may_become() -> None:
+    assert [capped(100, cap, 2) for cap in (0, 1, 16, 17)] == [100, 132, 132, 134]
