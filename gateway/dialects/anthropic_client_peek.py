@@ -45,6 +45,7 @@ def peek(body: bytes) -> Peek:
     odd = (
         (b"\\" in body and b"\\u" in body)
         or body.count(b'"model"') > 1
+        or body.count(b'"max_tokens"') > 1
         or len(model) > MAX_MODEL_CHARS
         or bytes(memoryview(top.messages)[:2]) != b"[{"
     )
@@ -65,7 +66,8 @@ def peek(body: bytes) -> Peek:
 def _peek_closely(body: bytes) -> Peek:
     """Member by member, to say what is wrong with a body that is odd in some way."""
     fields = _top(body)
-    if places(body, fields) is None and (body.count(b'"model"') > 1 or b"\\u" in body):
+    twice = body.count(b'"model"') > 1 or body.count(b'"max_tokens"') > 1
+    if (twice or b"\\u" in body) and places(body, fields) is None:
         message = "The request body gives a top-level field twice, or spells its name with escapes."
         raise BadRequest(message, code="invalid_json")
     model = optional_text(_value(fields, "model"), "model") or ""

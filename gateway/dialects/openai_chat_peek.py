@@ -1,8 +1,8 @@
 """The top level of a Chat request, read once per call and no deeper: this is the hot path.
 
 Rule 1: nested values stay bytes (`msgspec.Raw`); one decode of the top level, then a few looks into its fields.
-Rule 2: what is admitted under a model's name is sent under it: a body in which `model` could be read in two ways (given
-twice, or spelled with escapes) is refused, because upstreams differ in which of the two they take.
+Rule 2: what is admitted is what is sent: a body in which `model` or a cap could be read in two ways (given twice, or spelled with
+escapes) is refused, because upstreams differ in which of the two they take.
 """
 
 from __future__ import annotations
@@ -67,10 +67,13 @@ def peek(body: bytes) -> Peek:
     odd = (
         (b"\\" in rest and b"\\u" in rest)
         or rest.count(b'"model"') > 1
+        or rest.count(b'"n"') > 1
         or not 1 <= many <= MAX_CHOICES
         or len(name) > MAX_MODEL_CHARS
     )
     if odd or (cap is not None and not 1 <= cap <= MAX_OUTPUT):
+        return _peek_closely(body)
+    if cap is not None and rest.count(b'_tokens"') > 1:  # two caps, perhaps one of them twice
         return _peek_closely(body)
     if bytes(memoryview(top.messages)[:2]) != b"[{" or (top.max_tokens is not None and top.max_tokens < 1):
         return _peek_closely(body)
@@ -87,8 +90,7 @@ def _peek_closely(body: bytes) -> Peek:
     fields = top_level(body)
     model = fields.get("model")
     name = "" if model is None else model_name(model)
-    if body.count(b'"model"') > 1 or (b"\\" in body and b"\\u" in body):
-        refuse_two_readings(body, fields)
+    refuse_two_readings(body, fields)
     _check_messages(fields.get("messages"))
     stream = "stream" in fields and boolean(fields["stream"], "stream")
     found = Peek(name, stream)

@@ -37,7 +37,7 @@ def peek(body: bytes) -> Peek:
         return _peek_closely(body)
     cap, name = top.max_output_tokens, top.model or ""
     escaped = b"\\" in body and b"\\u" in body
-    odd = escaped or body.count(b'"model"') > 1 or len(name) > MAX_MODEL_CHARS
+    odd = escaped or body.count(b'"model"') > 1 or body.count(b'"max_output_tokens"') > 1 or len(name) > MAX_MODEL_CHARS
     if odd or (cap is not None and not 1 <= cap <= MAX_OUTPUT):
         return _peek_closely(body)
     return Peek(name, top.stream is True, cap, 1, True, top.temperature is not None, foreign=SEALED in body)
@@ -47,8 +47,7 @@ def _peek_closely(body: bytes) -> Peek:
     fields: dict[str, Raw] = top_level(body)
     model = fields.get("model")
     name = "" if model is None else model_name(model)
-    if body.count(b'"model"') > 1 or (b"\\" in body and b"\\u" in body):
-        refuse_two_readings(body, fields)
+    refuse_two_readings(body, fields)
     stream = "stream" in fields and boolean(fields["stream"], "stream")
     found = Peek(name, stream, include_usage=True, foreign=SEALED in body)
     if "max_output_tokens" in fields:

@@ -17,6 +17,9 @@ MAX_OUTPUT = 2**31 - 1  # tokens: more than any model will write, and still a nu
 
 decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
+# Members that decide what a call may cost.
+DECISIVE = (b'"model"', b'"max_tokens"', b'"max_completion_tokens"', b'"max_output_tokens"', b'"n"', b'"best_of"')
+
 _decode_whole = msgspec.json.Decoder(int).decode
 
 
@@ -47,8 +50,12 @@ def model_name(raw: Raw) -> str:
 
 
 def refuse_two_readings(body: bytes, fields: dict[str, Raw]) -> None:
-    """Refuse a body whose members could be read in two ways: upstreams differ in which of the two they take."""
-    if places(body, fields) is None:
+    """Refuse a body whose members could be read in two ways: upstreams differ in which of the two they take.
+
+    What is admitted is what is sent, so it matters where a model or a cap could be meant: one of DECISIVE twice, or escapes.
+    """
+    suspicious = (b"\\" in body and b"\\u" in body) or any(body.count(name) > 1 for name in DECISIVE)
+    if suspicious and places(body, fields) is None:
         message = "The JSON body of your request gives a top-level parameter twice, or spells its name with escapes."
         raise BadRequest(message, code="invalid_json")
 

@@ -98,3 +98,7 @@ def test_any_json_is_peeked_at_or_refused(value: Any) -> None:
         ANTHROPIC.peek(json.dumps(value).encode())
     except BadRequest as bad:
         assert bad.message
+
+
+def test_a_cap_that_is_given_twice_is_refused() -> None:
+    assert "twice" in refusal(b'{"model":"m","max_tokens":50000,"max_tokens":5,' + MESSAGES + b"}").message

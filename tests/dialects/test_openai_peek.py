@@ -176,3 +176,17 @@ def test_what_the_messages_of_a_long_body_say_is_no_second_model() -> None:
     said = rb'{"model":"a","messages":[%b,{"role":"user","content":"caf\u00e9","model":"b"}]}' % LONG
 
     assert OPENAI_CHAT.peek(said).model == "a"
+
+
+@pytest.mark.parametrize("first", [b"", b'"n":1,"max_tokens":9,'])
+@pytest.mark.parametrize("twice", [b'"max_completion_tokens":50000,"max_completion_tokens":5', b'"max_tokens":50000,"max_tokens":5', b'"n":100,"n":1'])  # fmt: skip
+def test_what_decides_on_the_cost_is_not_given_twice(twice: bytes, first: bytes) -> None:
+    """An upstream that takes the first of two would write more than was held."""
+    with pytest.raises(BadRequest, match="twice"):
+        OPENAI_CHAT.peek(b'{"model":"m",' + first + twice + b"," + MESSAGES + b"}")
+
+
+def test_the_same_names_deeper_down_are_nobodys_second_reading() -> None:
+    inner = b'"tools":[{"max_tokens":1,"n":2,"max_completion_tokens":3}],"thinking":{"budget_tokens":4}'
+    found = OPENAI_CHAT.peek(b'{"model":"m","n":2,"max_tokens":10,' + inner + b"," + MESSAGES + b"}")
+    assert (found.max_tokens, found.n) == (10, 2)
