@@ -35,7 +35,7 @@ from gateway.web.probes import Probes
 from gateway.web.relay import JSON, Headers, OpenStreams
 from gateway.web.responses import Memory, ResponsesOutlet
 from gateway.web.spoken import CALLS, ERRORS, Speaking
-from gateway.web.surfaces import Match, NoRoute, Surfaces
+from gateway.web.surfaces import SHARED, Match, NoRoute, Surfaces, sdk_shape
 from gateway.web.views import Views
 
 Handler = Callable[[Exchange, Context], Awaitable[None]]
@@ -264,7 +264,11 @@ class Handlers:
     def _refuse(self, exchange: Exchange, context: Context, error: GatewayError, shape: str = "") -> None:
         error.identify(context.request_id)
         headers = self.headers.failed(error, 0)
-        exchange.answer(error.status, JSON + headers, ERRORS[shape or context.match.route.shape].write_error(error))
+        route = context.match.route
+        shape = shape or route.shape
+        if shape == "openai" and (route.handler in SHARED or route is _NOWHERE.route):
+            shape = sdk_shape(exchange.header)
+        exchange.answer(error.status, JSON + headers, ERRORS[shape].write_error(error))
         self.pipeline.recorder.other(context, exchange.method, exchange.path, error.status, error.code or "")
 
 

@@ -7,6 +7,7 @@ bare root, where the credential names the tenant. Pure: no I/O.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
@@ -157,3 +158,13 @@ def _shape_of(path: str) -> str:
     if path.startswith(("/v1beta/", "/v1beta", "/v1/models/")) or ":" in path:
         return "gemini"
     return "anthropic" if path.startswith("/messages") else "openai"
+
+
+SHARED = frozenset({"models", "model"})  # handlers of paths that all vendors' SDKs ask for
+
+
+def sdk_shape(header: Callable[[str], str | None]) -> str:
+    """Whose words the client of a shared path, or of none, understands: SDKs tell themselves apart by their headers."""
+    if header("x-goog-api-client") or header("x-goog-api-key"):
+        return "gemini"
+    return "anthropic" if header("anthropic-version") else "openai"

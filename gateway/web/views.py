@@ -24,6 +24,7 @@ from gateway.pipeline import Pipeline
 from gateway.web.context import Context
 from gateway.web.exchange import Exchange
 from gateway.web.relay import JSON
+from gateway.web.surfaces import sdk_shape
 
 STATUS_OF = {"closed": "available", "half_open": "degraded", "open": "unavailable"}
 
@@ -62,10 +63,11 @@ class Views:
 
     async def _models(self, exchange: Exchange, context: Context) -> None:
         """The list in the words of whoever asks: vendors' SDKs share this path, and tell themselves apart by their headers."""
-        if exchange.header("x-goog-api-client") or exchange.header("x-goog-api-key"):
+        shape = sdk_shape(exchange.header)
+        if shape == "gemini":
             await self._gemini_models(exchange, context)
             return
-        if exchange.header("anthropic-version"):
+        if shape == "anthropic":
             rows = [self._anthropic_row(name) for name in self._names(context)]
             self._answer(exchange, context, ANTHROPIC.write_models(rows))
             return
@@ -73,12 +75,13 @@ class Views:
         self._answer(exchange, context, {"object": "list", "data": listed})
 
     async def _model(self, exchange: Exchange, context: Context) -> None:
-        if exchange.header("x-goog-api-client") or exchange.header("x-goog-api-key"):
+        shape = sdk_shape(exchange.header)
+        if shape == "gemini":
             await self._gemini_model(exchange, context)
             return
         name = self._named(context)
-        anthropic = exchange.header("anthropic-version")
-        self._answer(exchange, context, self._anthropic_row(name) if anthropic else self._model_row(name))
+        row = self._anthropic_row(name) if shape == "anthropic" else self._model_row(name)
+        self._answer(exchange, context, row)
 
     async def _gemini_models(self, exchange: Exchange, context: Context) -> None:
         listed = [self._gemini_row(name) for name in self._names(context)]

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from e2e_quota import body_of, call
 from e2e_stack import Stack, Start
 from e2e_tools import error_of
@@ -177,6 +178,25 @@ async def test_models_are_those_that_the_tenant_may_ask_for(start_stack: Start) 
     for tenant, name in (("acme", "no-such-model"), ("globex", "gpt-5.4"), ("acme", "..%2f..%2fetc")):
         async with stack.session.get(stack.base(tenant) + f"/models/{name}", headers=stack.headers(tenant)) as answer:
             await error_of(answer, 404, "model_not_found")
+
+
+SDKS = {
+    "anthropic": ({"anthropic-version": "2023-06-01"}, lambda said: said["type"] == "error" and said["error"]["type"]),
+    "gemini": ({"x-goog-api-client": "genai/3"}, lambda said: said["error"]["code"] and said["error"]["status"]),
+    "openai": ({}, lambda said: said["error"]["type"]),
+}
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+async def test_refusals_of_shared_paths_have_the_shape_of_the_sdk_that_asks(stack: Stack, sdk: str) -> None:
+    own, kind = SDKS[sdk]
+    asked = [("/models/nope", stack.headers(), 404), ("/models", {}, 401), ("/files/none", stack.headers(), 404)]
+    for path, headers, status in asked:
+        async with stack.session.get(stack.base() + path, headers=headers | own) as answer:
+            said = await answer.json()
+            assert answer.status == status
+            assert kind(said), said
+            assert ("param" in said["error"]) == (sdk == "openai"), said
 
 
 async def test_every_view_has_a_line_in_the_log_and_calls_nobody(stack: Stack) -> None:
