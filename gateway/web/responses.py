@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -124,6 +124,11 @@ class Memory:
         return found
 
     async def _show(self, exchange: Exchange, context: Context) -> None:
+        if dict(parse_qsl(exchange.query)).get("stream", "").lower() in ("true", "1"):
+            raise InvalidRequest(
+                "Only a response that runs in the background can be streamed again. Leave 'stream' out: the whole one is here.",
+                param="stream",
+            )
         _answer(exchange, context, bytes((await self._wanted(context)).answer))
 
     async def _delete(self, exchange: Exchange, context: Context) -> None:

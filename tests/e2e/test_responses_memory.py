@@ -134,3 +134,9 @@ async def test_work_that_goes_on_elsewhere_is_refused(stack: Stack, model: str) 
     assert (await send(stack, "/responses", spelled)).status == 400
     assert await stack.sim("requests") == []
     assert (await say(stack, "Hello", model, background=False, conversation=None)).status == 200
+
+
+async def test_a_kept_answer_is_not_streamed_again_and_says_so(stack: Stack) -> None:
+    kept = (await say(stack, "mine")).value["id"]
+    answer = await send(stack, f"/responses/{kept}?stream=true", None, method="GET")
+    assert (answer.status, answer.value["error"]["param"]) == (400, "stream")
