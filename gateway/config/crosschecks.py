@@ -20,7 +20,7 @@ COMPARED = 200  # names that are looked through for a near one
 
 def cross_check(config: Config, facts: Facts, report: Report) -> None:
     """Report what does not fit together. `config` is resolved."""
-    for rule in (_presence, _ports, _not_yet, _references, _aliases, _duplicates):
+    for rule in (_presence, _ports, _stores, _not_yet, _references, _aliases, _duplicates):
         for path, message, hint in rule(config, facts):
             report.add(facts.place(path), path, message, hint)
 
@@ -36,6 +36,13 @@ def _presence(config: Config, facts: Facts) -> Iterator[Finding]:
 def _ports(config: Config, facts: Facts) -> Iterator[Finding]:
     if config.admin.port and config.admin.port == config.server.port:
         yield ("admin", "port"), "this is the port of server already", "Write null to share it, or another number"
+
+
+def _stores(config: Config, facts: Facts) -> Iterator[Finding]:
+    workers = config.server.workers
+    if config.store.url.startswith("memory:") and workers != "auto" and workers > 1:
+        message = f"memory:// keeps quotas within one process, and there would be {workers} workers, each with quotas of its own"
+        yield ("store", "url"), message, "Use sqlite:///data/gateway.db or redis://host:6379/0, or one worker"
 
 
 def _not_yet(config: Config, facts: Facts) -> Iterator[Finding]:

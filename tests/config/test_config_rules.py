@@ -40,6 +40,7 @@ UNFIT = [
     ("store: {url: 'sqlite:///'}", "2:14: store.url: the path of the database is missing. Write sqlite:///path"),
     ("store: {url: sqlite://data/x.db}", "2:14: store.url: there is a host where none can be. Write sqlite:/// with three slashes, then the path"),
     ("server: {port: 9}\nadmin: {port: 9}", "3:15: admin.port: this is the port of server already. Write null to share it, or another number"),
+    ("server: {workers: 2}\nstore: {url: memory://}", "3:14: store.url: memory:// keeps quotas within one process, and there would be 2 workers, each with quotas of its own. Use sqlite:///data/gateway.db or redis://host:6379/0, or one worker"),
     ("auth: {jwt: []}", "2:7: auth: nobody could log in: there is neither a JWT key nor an API key. " + NEW_SECRET),
     ("auth: {jwt: [{algorithm: HS256}]}", "2:14: auth.jwt[0]: HS256 needs secret. " + NEW_SECRET),
     ("auth: {jwt: [{algorithm: HS256, secret: short}]}", "2:41: auth.jwt[0].secret: the secret is too short: 5 bytes, at least 32 are needed. " + NEW_SECRET),
