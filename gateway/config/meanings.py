@@ -32,7 +32,7 @@ from gateway.types import Translation
 MEANINGS: dict[type[Struct], dict[str, str]] = {
     Config: {
         "server": "The main listener and what it takes at most.",
-        "admin": "Where /metrics and the dashboard are served, and to whom.",
+        "admin": "Where /metrics is served, and to whom.",
         "auth": "How callers prove who they are. At least one way is needed.",
         "store": "Where quotas and usage are kept.",
         "providers": "Who is called, by a name of your choice. At least one.",
@@ -42,7 +42,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "limits": "Rates for every tenant; a tenant may have its own, field by field.",
         "tenants": "Who is served, by name. Without this section everybody is, with 50 000 tokens a day and 1 000 000 a month.",
         "alerts": "When a quota's use is announced, and where.",
-        "cache": "Answers kept for equal requests of the same tenant.",
+        "cache": "Answers kept for equal requests of the same tenant. Not supported yet: `enabled: true` is refused.",
         "log": "What the log on standard error says.",
         "translation": "Choices where dialects do not match.",
     },
@@ -56,7 +56,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "fast_lane": "Serve the chat routes by the leaner HTTP parser.",
     },
     Admin: {
-        "port": "A port of its own for /metrics and the dashboard; null shares the main one.",
+        "port": "A port of its own for /metrics; null shares the main one.",
         "host": "Address of that port.",
         "metrics_public": "Whether /metrics on the main port needs no admin credential.",
     },
@@ -150,12 +150,12 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
     Log: {
         "level": "The least severe lines that are written.",
         "format": "Lines of JSON, or text for people.",
-        "content": "Whether prompts and answers are logged.",
+        "content": "Whether prompts and answers are logged. Not supported yet: true is refused.",
     },
     Translation: {
         "anthropic_sampling": "Sampling parameters that newer Claude models refuse: `legacy` sends them where they are taken, `drop` never.",
         "repair_history": "Mend conversations that a provider would refuse, such as tool calls without results.",
-        "fanout_n": "Serve `n` above 1 by several calls where the provider has no such parameter.",
+        "fanout_n": "Serve `n` above 1 by several calls where the provider has no such parameter. Not supported yet: true is refused.",
         "forced_tool": (
             "A forced tool call that a model refuses: `emulate` has it by structured output, `auto` leaves the model free, "
             "`reject` refuses the request."
