@@ -11,7 +11,7 @@ from gateway.call import LEFT, Call, Result, Trail
 from gateway.core.charge import DEFAULT_MAX_OUTPUT, LEAST_CAP, Charge, capped, charge, reservation
 from gateway.core.ledger_rows import MICROUSD
 from gateway.core.tariffs import affordable_tokens, most_microusd, spent_microusd
-from gateway.core.tokens import TOOL_PROMPT_TOKENS, input_bound
+from gateway.core.tokens import input_bound, is_text
 from gateway.core.wallet import Cost, Hold
 from gateway.deployment import Deployment
 from gateway.recorder import Recorder
@@ -81,8 +81,7 @@ class Bill:
         return tokens if room is None else room if tokens is None else min(room, tokens)
 
     def _is_text(self) -> bool:
-        """Whether the input is text alone, so that its bytes tell about its tokens; tools are text too."""
-        return 0 <= self._bound - len(self._call.body) <= TOOL_PROMPT_TOKENS
+        return is_text(self._bound, self._call.body)
 
     def _reserve_less(self, choice: Choice, scopes: tuple[str, ...]) -> tuple[int, Cost | None] | None:
         """There is no room: what to hold when the input counts as calls to the model were seen to, None when that is no less."""

@@ -73,6 +73,11 @@ def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS, around: bytes = b
     return bound + len(text) + image_tokens * _references(text, embedded)
 
 
+def is_text(bound: int, body: bytes) -> bool:
+    """Whether the input whose bound this is is text alone, so that its bytes tell about its tokens; tools are text too."""
+    return 0 <= bound - len(body) <= TOOL_PROMPT_TOKENS
+
+
 def output_estimate(content_bytes: int) -> int:
     """Tokens of generated content of which only the size is known: a third of its bytes, a fifth more, and the frame.
 

@@ -18,7 +18,7 @@ from typing import Any
 from gateway.attempt import WholeAnswer, nothing_in
 from gateway.call import Call, Outlet, Result
 from gateway.core.charge import capped, reservation, sound
-from gateway.core.tokens import input_bound
+from gateway.core.tokens import input_bound, is_text
 from gateway.core.wallet import Hold
 from gateway.errors import Fault
 from gateway.outgoing import picked, write
@@ -34,6 +34,7 @@ from gateway.web.steps import Steps
 
 MAX_ROADS = 16  # models on one connection whose roads are kept
 MAX_HEADER_LINES = 256
+LEARN_ONE_IN = 8  # calls: enough to know a busy model, and hardly any work
 RunOn = Callable[[Call, Outlet, Begun], Coroutine[Any, Any, None]]
 
 
@@ -267,10 +268,18 @@ class Express:
             terms.limits.done(flight.want, total)
             duration_s = self._pipeline.clock() - flight.received_at
             self._recorder.plain(road.line, id_, flight.at, duration_s, upstream_s, usage)
+            if not flight.number % LEARN_ONE_IN:
+                self._learn(flight, usage.input)
         except BaseException:  # a bug: nobody would ever end this exchange; the loop reports it
             exchange.failed()
             raise
         exchange.done()
+
+    def _learn(self, flight: Flight, tokens: int) -> None:
+        """What text to this model costs, for calls that do not fit when each byte counts for a token."""
+        choice = flight.road.choice
+        if is_text(flight.bound, flight.request):
+            self._keeper.ratios.learn(f"{choice.deployment.name}/{choice.model}", flight.bound, tokens)
 
     def remember(self, call: Call, reply: Reply) -> None:
         self._replay.remember(call, reply.choices[0].parts if reply.choices else [])

@@ -164,7 +164,8 @@ class Handlers:
         if named is None:
             if len(principal.tenants) != 1:
                 raise InvalidRequest(
-                    "This credential may act for several tenants: use the path /api/v1/<tenant>/ai/v1/... to name one.",
+                    "This credential may act for several tenants: name one by the path /api/v1/<tenant>/ai/..., "
+                    "with Socket.IO by `tenantId` beside the token.",
                     param="tenant",
                 )
             named = next(iter(principal.tenants))
@@ -244,7 +245,7 @@ class Handlers:
             given_id=context.request_id if given == context.request_id else "",
             preferred=header("x-preferred-provider") or "",
             session=session(header("x-session-id")),
-            strict=header("x-gateway-strict") in ("1", "true"),
+            strict=_switch(header, "x-gateway-strict"),
             timeout_s=_timeout_s(header("x-gateway-timeout-ms")),
             traceparent=traceparent(header("traceparent")),
             headers=_travelling(header, speaking),
@@ -291,6 +292,13 @@ def _travelling(header: Callable[[str], str | None], speaking: Speaking) -> tupl
     return tuple((name, value) for name, value in given if value and value.isascii())
 
 
+def _switch(header: Callable[[str], str | None], name: str) -> bool:
+    given = (header(name) or "").lower()
+    if given not in SWITCHED:
+        raise InvalidRequest(f"{name} must be 1 or 0.", param=name)
+    return SWITCHED[given]
+
+
 def _timeout_s(given: str | None) -> float | None:
     if given is None:
         return None
@@ -305,4 +313,5 @@ def _timeout_s(given: str | None) -> float | None:
     return ms / 1000
 
 
+SWITCHED = {"1": True, "true": True, "yes": True, "on": True} | dict.fromkeys(("", "0", "false", "no", "off"), False)
 _NOWHERE = Match(Surfaces().match("GET", "/livez").route)

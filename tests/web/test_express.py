@@ -12,7 +12,7 @@ from express_stub import USAGE, completion, http, says
 from msgspec import json
 
 from gateway.dialects.openai_chat import OpenAIChat
-from gateway.web.express import MAX_ROADS
+from gateway.web.express import LEARN_ONE_IN, MAX_ROADS
 
 TRACE = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADS: dict[str, tuple[str, ...]] = {
@@ -170,6 +170,23 @@ async def test_an_old_cap_is_respelled_alike(tmp_path: Path) -> None:
     more = {"providers": {"first": {"type": "openai", "default_model": "gpt-5.1"}}}
     side = await told_both(tmp_path, calls(model="gpt-5.1", max_tokens=77, temperature=1), **more)
     assert b'"max_completion_tokens":77' in side.first.heard[-1][1]
+
+
+async def test_plain_calls_teach_what_text_costs_too(tmp_path: Path) -> None:
+    async with opened(tmp_path) as side:
+        line = await side.connect()
+        for n in range(3 * LEARN_ONE_IN):
+            await side.ask(line, chat(f"{n:02} " + "many words " * 30))
+        assert side.taken.count(True) == 3 * LEARN_ONE_IN - 1
+        assert sum(map(sum, side.gateway.keeper.ratios.fresh.values())) >= 3
+
+
+@pytest.mark.parametrize(("given", "status"), [("yes", 200), ("0", 200), ("2", 400), ("strictly", 400)])
+async def test_a_switch_that_says_neither_yes_nor_no_is_refused(tmp_path: Path, given: str, status: int) -> None:
+    async with opened(tmp_path) as side:
+        line = await side.connect()
+        await side.ask(line, chat(), f"x-gateway-strict: {given}")
+        assert [answered for answered, _, _ in side.answers] == [status]
 
 
 async def test_a_body_that_goes_the_long_way_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
