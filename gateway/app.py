@@ -44,6 +44,7 @@ from gateway.stores.base import StoreDown
 from gateway.stores.keeper import Keeper, KeeperEvent
 from gateway.stores.open import open_responses, open_store
 from gateway.stores.pump import StoreLost
+from gateway.stores.sharing import STEP_S, SharedFigures
 from gateway.tasks import Tasks
 from gateway.upstream import Origin, Tuning, Upstream
 from gateway.web.admin import start_admin
@@ -134,6 +135,7 @@ class Gateway:
         self.store_lost = False
         store = open_store(config.store.url, self._warn)
         self.keeper = Keeper(store, config.quota_of, config.alerts, config.budget_of, on_event=self._heard)
+        self.figures_shared = SharedFigures(self.keeper, recorder.tallies)
         self.upstream = Upstream(Tuning(), environ=environ)
         replay = Replay(sealer_of(config), Stash(), time.monotonic)
         routes = load_routes(config, self._catalogue, self._prices)
@@ -175,11 +177,13 @@ class Gateway:
         self._share()
         self._name_unpriced()
         await self.keeper.start()
+        await self.figures_shared.step()
         if self.config.admin.port is not None:
             self._admin = await start_admin(
                 self.config.admin.host, self.config.admin.port, self.metrics, self.not_ready
             )
         self.tasks.every(60.0, "ratios", self._share_ratios)
+        self.tasks.every(STEP_S, "figures", self.figures_shared.step)
         self.tasks.every(1.0, "stream sweep", self.streams.sweep)
         self.tasks.every(5.0, "webhooks", self.webhooks.deliver)
         self.tasks.every(1.0, "socket.io sweep", self.socketio.sweep)
@@ -240,6 +244,7 @@ class Gateway:
         for keys in self._jwks.values():
             await keys.close()
         await self._responses.close()
+        await self.figures_shared.close()
         await self.keeper.close()
 
     async def _share_ratios(self) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.call import Call, Step, Terms, Trail
+from gateway.core.tallies import Tallies, Tally
 from gateway.errors import CLIENTS_OWN, Fault
 from gateway.logs import AccessLine, LogWriter, name_of
 from gateway.routes import Routes
@@ -20,7 +21,6 @@ from gateway.telemetry import Registry, Series
 from gateway.types import Notes, Usage
 
 MAX_SERIES = 20_000
-MAX_TALLIES = 100_000
 _PLAIN = (
     b'"request_id":"%b",%b,"duration_ms":%.3f,%b,"attempts":1,"total_tokens":%d,"upstream_ms":%.3f,'
     b'"input_tokens":%d,"output_tokens":%d}\n'
@@ -45,29 +45,6 @@ class Seen(Protocol):
     received_at: float
 
 
-class Tally:
-    """The running figures of one provider, of all tenants or of one: what /providers and /stats show. Since the start."""
-
-    __slots__ = ("errors", "latency_s", "requests", "successes", "tokens", "unpriced")
-
-    def __init__(self) -> None:
-        self.requests = self.successes = self.errors = self.tokens = 0
-        self.unpriced = 0  # calls that a budget should pay for, of models whose price nobody knows
-        self.latency_s = 0.0
-
-    def public(self, daily_tokens: int) -> dict[str, float | int]:
-        """The `metrics` object of the native API; averageLatency in milliseconds."""
-        average = self.latency_s / self.successes * 1000 if self.successes else 0.0
-        return {
-            "requestCount": self.requests,
-            "successCount": self.successes,
-            "errorCount": self.errors,
-            "averageLatency": round(average, 1),
-            "dailyTokens": daily_tokens,
-            "errorRate": round(self.errors / self.requests, 4) if self.requests else 0.0,
-        }
-
-
 class PlainLine(Struct, frozen=True):
     """Where the figures of plain calls from one head to one place go, and what all their access lines say."""
 
@@ -86,23 +63,10 @@ class Recorder:
         self._clock = clock
         self._series: dict[SeriesKey, Series] = {}
         self._pairs: dict[tuple[str, str], tuple[Tally, Tally]] = {}
-        self._totals: dict[str, Tally] = {}  # by provider
-        self._tallies: dict[tuple[str, str], Tally] = {}  # by tenant and provider
+        self.tallies = Tallies()
         self._routes: Routes | None = None  # whose labels the series have
         self.in_flight = registry.cell("gateway_in_flight_requests")
         self.streams = registry.cell("gateway_streams_open")
-
-    def tally(self, provider: str, tenant: str = "") -> Tally:
-        """The figures of a provider, of one tenant when named. Beyond MAX_TALLIES the oldest of tenants are forgotten."""
-        if not tenant:
-            return self._totals.setdefault(provider, Tally())
-        found = self._tallies.get((tenant, provider))
-        if found is None:
-            found = self._tallies[tenant, provider] = Tally()
-            if len(self._tallies) > MAX_TALLIES:
-                del self._tallies[next(iter(self._tallies))]
-                self._pairs.clear()
-        return found
 
     def call(self, routes: Routes, call: Call, trail: Trail) -> None:
         """A call is over: count it and write its line."""
@@ -119,11 +83,11 @@ class Recorder:
         if trail.notes is not None and trail.notes.dropped:
             self.registry.count("gateway_translation_dropped_total", series.provider, by=len(trail.notes.dropped))
         if trail.outcome == "ok":
-            tallies = self._tallies_of(trail.provider, terms.tenant)
-            for tally in tallies:
+            latency_us = int(trail.upstream_s * 1e6)
+            for tally in self._tallies_of(trail.provider, terms.tenant):
                 tally.requests += 1
                 tally.successes += 1
-                tally.latency_s += trail.upstream_s
+                tally.latency_us += latency_us
                 tally.tokens += trail.total_tokens
             series.attempts_ok.value += 1
         if self.log.writes_access:
@@ -147,10 +111,11 @@ class Recorder:
         """As `call`, for a call that its first candidate answered whole and of which there is nothing more to say."""
         series, total = line.series, usage.total
         series.answered(duration_s, upstream_s, None, usage)
+        latency_us = int(upstream_s * 1e6)
         for tally in line.tallies:
             tally.requests += 1
             tally.successes += 1
-            tally.latency_s += upstream_s
+            tally.latency_us += latency_us
             tally.tokens += total
         series.attempts_ok.value += 1
         if self.log.writes_access:
@@ -174,10 +139,10 @@ class Recorder:
         self.registry.count("gateway_upstream_attempts_total", step.provider, fault.kind)
         ours = fault.kind in NOT_THE_PROVIDERS
         if not ours:
-            tally = self.tally(step.provider)
+            tally = self.tallies.own(step.provider)
             tally.requests += 1
             tally.errors += 1
-            mine = self.tally(step.provider, call.terms.tenant)
+            mine = self.tallies.own(step.provider, call.terms.tenant)
             mine.requests += 1
             mine.errors += 1
         self.log.event(
@@ -213,7 +178,7 @@ class Recorder:
     def unpriced(self, tenant: str, provider: str, model_label: str) -> None:
         """A budget paid nothing for a call, since nobody knows what its model costs."""
         self.registry.count("gateway_unpriced_calls_total", provider, model_label)
-        self.tally(provider, tenant).unpriced += 1
+        self.tallies.own(provider, tenant).unpriced += 1
 
     def other(self, context: Seen, method: str, path: str, status: int, error: str) -> None:
         """A request that made no call: a view, or a refusal before one."""
@@ -252,7 +217,7 @@ class Recorder:
         if found is None:
             if len(self._pairs) >= MAX_SERIES:
                 self._pairs.clear()
-            found = self._pairs[key] = (self.tally(provider), self.tally(provider, tenant))
+            found = self._pairs[key] = (self.tallies.own(provider), self.tallies.own(provider, tenant))
         return found
 
     def _line(self, call: Call, trail: Trail, duration: float) -> AccessLine:

@@ -102,17 +102,28 @@ class Keeper:
         return await self._pump.close()
 
     async def share_ratios(self) -> None:
-        """Store what was learnt of models, and take what others learnt. Raises StoreDown; nothing is lost then.
+        """Store what was learnt of models, and take what others learnt. Raises StoreDown; nothing is lost then."""
+        fresh, self.ratios.fresh = self.ratios.fresh, {}
+        try:
+            stored = await self.note(RATIOS, lambda stored: merged(stored, fresh))
+        except StoreDown:
+            self.ratios.forgotten(fresh)
+            raise
+        if stored is None:
+            self.ratios.forgotten(fresh)
+        else:
+            self.ratios.load(stored)
 
-        Quotas in memory are those of one process, and so is what it learnt.
-        """
-        if isinstance(self._pump.store, Notebook):
-            fresh, self.ratios.fresh = self.ratios.fresh, {}
-            try:
-                self.ratios.load(await self._pump.store.note(RATIOS, lambda stored: merged(stored, fresh)))
-            except StoreDown:
-                self.ratios.forgotten(fresh)
-                raise
+    async def note(self, name: str, change: Callable[[bytes], bytes]) -> bytes | None:
+        """Change what all processes of the store keep beside the ledger, in one step; None where quotas are one process's memory.
+        Raises StoreDown."""
+        store = self._pump.store
+        return await store.note(name, change) if isinstance(store, Notebook) else None
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process is known to hold leases of the store."""
+        return self._pump.alone
 
     def set_limits(self, quotas: Quotas, budgets: Budgets | None = None) -> None:
         """Take other limits, from the next request on. Nothing that was counted is lost; alerts begin anew where a limit changed."""

@@ -189,6 +189,11 @@ class Pump:
         self._awake.set()
 
     @property
+    def alone(self) -> bool:
+        """Whether no other process lives on the store, as of the last transaction."""
+        return self._holders <= 1
+
+    @property
     def healthy(self) -> bool:
         """Whether the store took the last command."""
         return not self._failures

@@ -134,7 +134,7 @@ class Views:
         state = breaker.state(now)
         wait_s = breaker.retry_at(now)
         figures = self._figures(deployment.scope)
-        tally = self._pipeline.recorder.tally(deployment.name)
+        tally = self._pipeline.recorder.tallies.shown(deployment.name)
         return {
             "name": deployment.name,
             "type": deployment.settings.type,
@@ -192,7 +192,7 @@ class Views:
         providers = {}
         for deployment in self._mine(context):
             quota = self._figures(f"tenant:{context.tenant}/{deployment.scope}")["quota"]
-            tally = self._pipeline.recorder.tally(deployment.name, context.tenant)
+            tally = self._pipeline.recorder.tallies.shown(deployment.name, context.tenant)
             providers[deployment.name] = tally.public(quota["daily"]["used"])
         body = {
             "tenant": context.tenant,
@@ -215,7 +215,7 @@ class Views:
         accounts = self._keeper.accounts(self._scopes(context))
         body: dict[str, Any] = {"tenant": context.tenant, "accounts": accounts}
         if any(view.unit == MICROUSD for view in accounts):
-            tallies = [self._pipeline.recorder.tally(d.name, context.tenant) for d in self._mine(context)]
+            tallies = [self._pipeline.recorder.tallies.shown(d.name, context.tenant) for d in self._mine(context)]
             body["unpricedCalls"] = sum(tally.unpriced for tally in tallies)
             body["unpricedModels"] = self._pipeline.routes.unpriced(time.time(), context.tenant)
         self._answer(exchange, context, body)

@@ -104,15 +104,15 @@ async def test_a_tenant_with_calls_in_flight_is_not_forgotten(stack: Stack, monk
 async def test_figures_of_tenants_without_end_are_forgotten_but_those_of_providers_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.recorder.MAX_TALLIES", 5)
+    monkeypatch.setattr("gateway.core.tallies.MAX_TALLIES", 5)
     log = LogWriter(io.BytesIO())
     recorder = Recorder(Registry(), log, time.monotonic)
-    total, first = recorder.tally("openai"), recorder.tally("openai", "tenant0")
+    total, first = recorder.tallies.own("openai"), recorder.tallies.own("openai", "tenant0")
     for n in range(50):
-        recorder.tally("openai", f"tenant{n}")
-    assert recorder.tally("openai") is total
-    assert recorder.tally("openai", "tenant0") is not first
-    assert len(recorder._tallies) == 5
+        recorder.tallies.own("openai", f"tenant{n}")
+    assert recorder.tallies.own("openai") is total
+    assert recorder.tallies.own("openai", "tenant0") is not first
+    assert len(recorder.tallies._own) == 5
     log.close()
 
 

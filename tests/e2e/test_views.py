@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e_quota import body_of, call
 from e2e_stack import Stack, Start
-from e2e_tools import error_of
+from e2e_tools import error_of, until
 
 from gateway import __version__
 
@@ -178,6 +179,28 @@ async def test_models_are_those_that_the_tenant_may_ask_for(start_stack: Start) 
     for tenant, name in (("acme", "no-such-model"), ("globex", "gpt-5.4"), ("acme", "..%2f..%2fetc")):
         async with stack.session.get(stack.base(tenant) + f"/models/{name}", headers=stack.headers(tenant)) as answer:
             await error_of(answer, 404, "model_not_found")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_every_process_tells_the_figures_of_all(
+    start_stack: Start, tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db" if kind == "sqlite" else request.getfixturevalue("redis_server").url
+    one, two = [await start_stack({"store": {"url": url}}) for _ in range(2)]
+    for stack, calls in ((one, 2), (two, 3)):
+        for _ in range(calls):
+            await call(stack, body_of())
+
+    async def told() -> bool:
+        stats = [(await stack.get("/stats"))["providers"]["openai"]["requestCount"] for stack in (one, two)]
+        rows = [(await stack.get("/providers"))["providers"] for stack in (one, two)]
+        counts = [row["metrics"]["requestCount"] for each in rows for row in each if row["name"] == "openai"]
+        return stats == counts == [5, 5]
+
+    await until(told, within_s=15, what="both tell of five calls")
+    await two.gateway.figures_shared.close()
+    again = await start_stack({"store": {"url": url}})
+    assert (await again.get("/stats"))["providers"]["openai"]["requestCount"] == 5, "a restart forgets nothing"
 
 
 SDKS = {
