@@ -214,6 +214,9 @@ def _malformed(request: web.Request) -> GatewayError | None:
         # aiohttp lets an empty Transfer-Encoding pass. A proxy before us that went by the other one would let a second
         # request through in the body of the first.
         return InvalidRequest("A request has either a Content-Length or a Transfer-Encoding.")
+    if request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").strip().lower() != "chunked":
+        # aiohttp takes `gzip, chunked` for chunked alone, and hands us what nobody unzipped.
+        return InvalidRequest("The only transfer coding that is understood is chunked.", status=501)
     if hdrs.TRANSFER_ENCODING in request.headers and request.version == HttpVersion10:
         return InvalidRequest("HTTP/1.0 has no Transfer-Encoding.")
     return None
