@@ -83,15 +83,19 @@ class Bill:
     def _is_text(self) -> bool:
         return is_text(self._bound, self._call.body)
 
-    def _reserve_less(self, choice: Choice, scopes: tuple[str, ...]) -> tuple[int, Cost | None] | None:
-        """There is no room: what to hold when the input counts as calls to the model were seen to, None when that is no less."""
+    def _reserve_as_learnt(self, choice: Choice, scopes: tuple[str, ...]) -> bool:
+        """There is no room: reserve for the input what calls to the model were seen to cost. Whether that is less, and fits."""
         if not self._is_text():
-            return None
-        self._input = self._keeper.ratios.bound(_model(choice), self._bound)
-        if self._input >= self._bound:
-            return None
+            return False
+        learnt = self._keeper.ratios.bound(_model(choice), self._bound)
+        return learnt < self._bound and self._reserve_for(learnt, choice, scopes)
+
+    def _reserve_for(self, tokens: int, choice: Choice, scopes: tuple[str, ...]) -> bool:
+        """Reserve for an input of so many tokens. Whether that fits, as far as is known here."""
+        self._input = tokens
         self._reserve(choice, scopes)
-        return self._want, self._cost(choice)
+        room = self._keeper.room(scopes)
+        return room is None or self._want <= room
 
     def _cap(self, choice: Choice) -> None:
         """Somebody else steps in, whose model may write more than was held: with a quota to keep, no more than that."""

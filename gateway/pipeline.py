@@ -27,10 +27,12 @@ from gateway import warming
 from gateway.attempt import Attempt
 from gateway.call import Call, Outlet
 from gateway.core import retry
+from gateway.core.charge import LEAST_CAP
 from gateway.core.ledger_rows import MICROUSD
 from gateway.core.ledger_views import Refused
 from gateway.core.verdict import Skip, SkipKind, nobody_left, refused
-from gateway.core.wallet import Hold
+from gateway.core.wallet import Cost, Hold
+from gateway.counted import Counts
 from gateway.deployment import Closed, Deployment
 from gateway.errors import (
     Fault,
@@ -49,7 +51,7 @@ from gateway.replay import Replay
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
 from gateway.streaming import Stream
-from gateway.types import BadRequest, Continue, Notes, Unsupported
+from gateway.types import BadRequest, Continue, Notes, Request, Unsupported
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest, header_lines
 from gateway.upstream.transfer import Transfer
@@ -80,6 +82,7 @@ class Pipeline:
         self.clock = clock
         self.wall = wall
         self.live: set[Attempt] = set()
+        self.counts = Counts(upstream, clock)
         self.stopped = False
 
     def resend(self, sink: Attempt, deployment: Deployment, head: bytes, again: Continue) -> Transfer:
@@ -297,6 +300,19 @@ class Run(Outcome):
             self._skip(choice, kind, f"{what} of {refusal.scope} {refusal.reason}", wait_s)
             return False
         return True
+
+    async def _reserve_less(self, choice: Choice, scopes: tuple[str, ...]) -> tuple[int, Cost | None] | None:
+        """There is no room for what the input can be at most: what to hold when it is known better, None when that is no less."""
+        call, counts = self._call, self._p.counts
+        if not self._reserve_as_learnt(choice, scopes):
+            least = LEAST_CAP * call.peek.n if call.peek.max_tokens is None else call.peek.max_tokens * call.peek.n
+            if counts.decides(call.terms.tenant, self._bound, least, self._keeper.room(scopes)):
+                request = self._p.replay.request(call)
+                if isinstance(request, Request):
+                    tokens = await counts.ask(choice, request, call, self._routes.translation)
+                    if tokens is not None and tokens < self._input and self._reserve_for(tokens, choice, scopes):
+                        counts.helped(call.terms.tenant)
+        return (self._want, self._cost(choice)) if self._input < self._bound else None
 
     def _admit(self) -> None:
         terms = self._call.terms

@@ -28,7 +28,7 @@ LAYERS = (
     "dialects",
     "providers",
     "stores upstream telemetry logs config simulator",
-    "call attempt bill replay outcome deployment routes recorder streaming outgoing warming tasks alerting",
+    "call counted attempt bill replay outcome deployment routes recorder streaming outgoing warming tasks alerting",
     "pipeline",
     "web",
     "app",

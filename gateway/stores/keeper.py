@@ -14,7 +14,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -33,7 +33,7 @@ from gateway.stores.pump import OthersAlerts, Pump, PumpEvent, StoreBack, StoreL
 KeeperEvent = Alert | Refused | Orphan | StoreLost | StoreBack
 Quotas = Mapping[str, Quota] | QuotaOf
 Budgets = Mapping[str, Budget] | BudgetOf
-Less = Callable[[], tuple[int, Cost | None] | None]
+Less = Callable[[], Awaitable[tuple[int, Cost | None] | None]]
 NO_LIMIT = Quota()
 WINDOWS: tuple[Window, ...] = ("daily", "monthly")
 RATIOS = "ratios"  # the note with what was learnt of models
@@ -316,7 +316,7 @@ class Keeper:
         cost: Cost | None = None,
     ) -> Hold:
         answer = await self._pump.wait(scopes, tokens, wait_s, hold, cost)
-        fewer = None if less is None or isinstance(answer, Hold) or answer[0] == "unavailable" else less()
+        fewer = None if less is None or isinstance(answer, Hold) or answer[0] == "unavailable" else await less()
         if fewer is not None:
             wait_s = 0.0 if answer[0] == "reserved" else wait_s  # type: ignore[index]
             tokens, cost = fewer

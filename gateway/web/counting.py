@@ -8,12 +8,12 @@ used, so no quota is; the tenant's rate limits hold as for any call.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from msgspec import Struct
 
 from gateway.call import Call, Terms
 from gateway.core.tokens import input_bound
+from gateway.counted import COUNTING, VERSION, count_at
 from gateway.dialects.anthropic_messages import ANTHROPIC
 from gateway.dialects.gemini import GEMINI
 from gateway.dialects.gemini_count import read_count_request, write_count
@@ -21,9 +21,7 @@ from gateway.dialects.openai_responses import OPENAI_RESPONSES
 from gateway.dialects.openai_responses_count import read_count, write_count_reply
 from gateway.pipeline import Pipeline
 from gateway.routes import Choice
-from gateway.types import BadReply, Change, ClientHalf, Peek, Request, Target, Unsupported, Written
-from gateway.upstream.fetch import UpstreamFailed, fetch
-from gateway.upstream.request import UpstreamRequest, header_lines
+from gateway.types import ClientHalf, Peek, Request
 from gateway.web.context import Context
 from gateway.web.exchange import Exchange
 from gateway.web.relay import JSON
@@ -63,7 +61,7 @@ class Counting:
         model = context.match.id or request.model
         limits = pipeline.routes.limits_of(context.tenant)
         terms = Terms(
-            surface="count_tokens",
+            surface=COUNTING,
             dialect=way.dialect,
             tenant=context.tenant,
             settings=context.settings,
@@ -78,7 +76,7 @@ class Counting:
         if refusal is not None:
             raise refusal.error()
         try:
-            tokens = await self._ask(plan, request, body, call, _version(exchange))
+            tokens = await self._ask(plan, request, call, _version(exchange))
         finally:
             limits.done(0, 0)
         headers = f"x-request-id: {context.request_id}\r\nrequest-id: {context.request_id}\r\n".encode()
@@ -88,46 +86,20 @@ class Counting:
         pipeline.recorder.other(context, exchange.method, exchange.path, 200, "")
 
     async def _ask(
-        self, plan: list[Choice], request: Request, body: bytes, call: Call, version: list[tuple[str, str]]
+        self, plan: list[Choice], request: Request, call: Call, version: list[tuple[str, str]]
     ) -> int | None:
         """The providers' own word, None when none of the first candidates has one."""
-        pipeline, now = self._pipeline, self._pipeline.clock()
+        pipeline = self._pipeline
         for choice in plan[:ASKED]:
-            deployment = choice.deployment
-            credential = deployment.credential(now)
-            if deployment.breaker.state(now) != "closed" or credential is None:
-                continue
-            question = _question(choice, request, body, call, version, pipeline.routes.translation)
-            if question is None:
-                continue
-            path, written = question
-            head = deployment.head_at(credential, path) + header_lines(written.headers)
-            asked = UpstreamRequest(deployment.origin, head, written.body, deployment.settings.timeouts)
-            try:
-                answer = await fetch(pipeline.upstream, asked)
-                if answer.status == 200:
-                    return deployment.vendor.read_count(answer.body)
-            except (UpstreamFailed, BadReply):
-                continue
+            translation = pipeline.routes.translation
+            tokens = await count_at(pipeline.upstream, choice, request, call, pipeline.clock(), translation, version)
+            if tokens is not None:
+                return tokens
         return None
-
-
-def _question(
-    choice: Choice, request: Request, body: bytes, call: Call, version: list[tuple[str, str]], translation: Any
-) -> tuple[str, Written] | None:
-    target = Target(choice.model, choice.abilities, translation)
-    try:
-        question = choice.deployment.vendor.count(request, target)
-    except Unsupported:
-        return None
-    if question is not None and choice.passthrough is ANTHROPIC:  # the client's own bytes say it best
-        model = choice.model if call.peek.model != choice.model else None
-        return question[0], Written(ANTHROPIC.change(body, ANTHROPIC.peek(body), Change(model=model)), version)
-    return question
 
 
 def _version(exchange: Exchange) -> list[tuple[str, str]]:
-    given = (("anthropic-version", "2023-06-01"), ("anthropic-beta", ""))
+    given = (*VERSION, ("anthropic-beta", ""))
     headers = [(name, exchange.header(name) or default) for name, default in given]
     return [(name, value) for name, value in headers if value and value.isascii()]
 

@@ -10,6 +10,7 @@ from e2e_stack import Stack
 from msgspec import json, structs
 
 from gateway.app import read_prices
+from gateway.core.charge import LEAST_CAP
 from gateway.core.pricing import Price, cost_microusd
 from gateway.core.tariffs import most_microusd
 from gateway.core.tokens import input_bound
@@ -33,7 +34,7 @@ GEMINI = price("gemini", "gemini-3.8-flash")
 
 def reserve(body: bytes, at: Price = GPT) -> int:
     """The micro-USD that a call holds while it runs."""
-    return most_microusd(at, input_bound(body), int(json.decode(body)["max_completion_tokens"]))
+    return most_microusd(at, input_bound(body), max(LEAST_CAP, int(json.decode(body)["max_completion_tokens"])))
 
 
 def budget(microusd: int, window: str = "daily") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import aiohttp
 from e2e_stack import Stack
 from msgspec import json
 
+from gateway.core.charge import capped
 from gateway.core.tokens import input_bound
 
 ROOMY: dict[str, Any] = {"limits": {"concurrency": None}}  # only the quota stands in the way
@@ -22,7 +23,7 @@ def body_of(text: str = "Hello", cap: int | None = None, **more: Any) -> bytes:
 
 def reserve_of(body: bytes) -> int:
     """What a call holds while it runs: the upper bound of its input and its output cap."""
-    return input_bound(body) + int(json.decode(body)["max_completion_tokens"])
+    return capped(input_bound(body), int(json.decode(body)["max_completion_tokens"]), 1)
 
 
 async def call(stack: Stack, body: bytes, tenant: str = "acme") -> aiohttp.ClientResponse:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from e2e_quota import account, accounts, body_of, call, reserve_of, spent
-from e2e_stack import Start
+from e2e_stack import Stack, Start
 from e2e_tools import serving
 
 from gateway.core.ratios import ENOUGH
+from gateway.counted import Counts
 
 LONG = "a question of some length " * 40
 
@@ -19,8 +23,9 @@ def stored(path: Path, tokens: int) -> dict:
 
 
 async def test_a_call_that_does_not_fit_by_its_bytes_is_admitted_by_what_was_learnt_also_after_a_restart(
-    start_stack: Start, tmp_path: Path
+    start_stack: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Counts, "decides", lambda *_: False)  # the provider is not asked
     body = body_of(LONG, cap=50)
     room = reserve_of(body) // 2
     first = await start_stack(stored(tmp_path / "quotas.db", room))
@@ -36,6 +41,56 @@ async def test_a_call_that_does_not_fit_by_its_bytes_is_admitted_by_what_was_lea
     assert (await call(again, body)).status == 200
     row = await account(again, "tenant:acme")
     assert row["overdraft"] == 0 and row["used"] == 2 * used
+
+
+async def counts_asked(stack: Stack) -> int:
+    return sum("input_tokens" in row["path"] or "count" in row["path"] for row in await stack.sim("requests"))
+
+
+@pytest.mark.parametrize("model", ["gpt-5.4", "claude-sonnet-4-6", "gemini-3.8-flash"])
+async def test_a_call_that_fits_by_the_providers_own_count_is_admitted(start_stack: Start, model: str) -> None:
+    body = body_of(LONG, cap=50).replace(b"gpt-5.4", model.encode())
+    stack = await start_stack({"tenants": {"acme": {"quota": {"daily_tokens": reserve_of(body) // 2}}}})
+    assert (await call(stack, body)).status == 200
+    assert await counts_asked(stack) == 1
+    row = await account(stack, "tenant:acme")
+    assert row["overdraft"] == 0 and 0 < row["used"] <= row["limit"]
+    assert (await stack.get("/alerts"))["alerts"] == [] or row["used"] * 100 >= 75 * row["limit"]
+
+
+async def test_a_tenant_at_its_limit_does_not_have_the_provider_asked_all_the_time(start_stack: Start) -> None:
+    body = body_of(LONG, cap=50)
+    stack = await start_stack({"tenants": {"acme": {"quota": {"daily_tokens": reserve_of(body) // 6}}}})
+    assert [(await call(stack, body)).status for _ in range(20)] == [429] * 20
+    assert await counts_asked(stack) <= 1
+
+
+async def test_where_the_truth_could_not_help_nobody_is_asked(start_stack: Start) -> None:
+    stack = await start_stack({"tenants": {"acme": {"quota": {"daily_tokens": 100}}}})
+    assert (await call(stack, body_of(LONG, cap=50))).status == 429
+    assert await counts_asked(stack) == 0
+
+
+async def test_a_provider_that_does_not_count_in_time_changes_nothing(
+    start_stack: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.counted.PATIENCE_S", 0.2)
+    asked = 0
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(5)
+        return web.json_response({"input_tokens": 1})
+
+    body = body_of(LONG, cap=50)
+    async with serving({"/v1/responses/input_tokens": handle}) as origin:
+        slow = {"type": "openai", "api_key": "sk-x", "base_url": origin + "/v1", "priority": 99}
+        quota = {"daily_tokens": reserve_of(body) // 2}
+        stack = await start_stack({"providers": {"openai": slow}, "tenants": {"acme": {"quota": quota}}})
+        began = time.monotonic()
+        assert (await call(stack, body)).status == 429
+        assert (asked, time.monotonic() - began < 3) == (1, True)
 
 
 async def test_an_admission_by_what_was_learnt_is_no_refusal(start_stack: Start) -> None:
