@@ -26,6 +26,7 @@ FaultKind = Literal[
     "rate_limited",  # 429, by the minute
     "quota_exhausted",  # 429 or 402, the operator's account is spent
     "auth",  # 401, 403: the operator's credential
+    "forbidden",  # 403: not the credential, but what it may not do: this model, file or region
     "model_missing",  # 404
     "context_overflow",
     "bad_request",  # 400, 404, 413, 422: the client's request

@@ -211,9 +211,13 @@ class Run(Outcome):
         return fits
 
     def _has_other_key(self, choice: Choice, fault: Fault) -> bool:
-        """Whether only the credential has to rest, and the provider has another one."""
-        resting = retry.EFFECT[fault.kind].cooldown is not None
-        return resting and choice.deployment.usable_at() <= self._p.clock()
+        """Whether it is only about the credential, and the provider has another one."""
+        deployment, effect = choice.deployment, retry.EFFECT[fault.kind]
+        if effect.other_key:
+            # Once: the next provider has to have its attempt as well.
+            tried = sum(step.provider == deployment.name for step in self._trail.steps)
+            return tried == 1 and len(deployment.credentials) > 1
+        return effect.cooldown is not None and deployment.usable_at() <= self._p.clock()
 
     async def _try(self, choice: Choice) -> Fault | None:
         """Try one candidate unless something speaks against it: its fault, or None. `trail.outcome` says when all is over."""

@@ -36,6 +36,7 @@ class Effect(Struct, frozen=True):
 
     config: the cause is our configuration, not the provider's health; such a fault never hides an earlier one of another kind.
     message: what the client reads when this fault decides; None where another function writes it.
+    other_key: nothing rests, but what this key may not do another of the same provider may.
     """
 
     breaker: BreakerEffect
@@ -43,6 +44,7 @@ class Effect(Struct, frozen=True):
     message: str = ""
     cooldown: Cooldown | None = None
     config: bool = False
+    other_key: bool = False
 
 
 _RATE = Cooldown(5.0, 300.0)
@@ -77,6 +79,15 @@ EFFECT: dict[FaultKind, Effect] = {
         "The provider refused the gateway's own credential; yours is fine. The operator must renew it.",
         _BAD_KEY,
         config=True,
+    ),
+    # Which key, model or file it was is the operator's to know. Whoever asks for something else is served.
+    "forbidden": Effect(
+        "neutral",
+        errors.UpstreamAuth,
+        "The provider does not let the gateway's account do this: use this model, this file or cached content, or use it "
+        "from where the gateway is. Ask for something else, or tell the operator, who finds the reason in the log.",
+        config=True,
+        other_key=True,
     ),
     "model_missing": Effect("healthy", errors.ModelNotFound, config=True),
     "context_overflow": Effect("healthy", errors.ContextLengthExceeded),
@@ -241,7 +252,9 @@ def _error_of(fault: Fault, faults: Sequence[Fault], model: str, retry_after_s: 
         case _:
             effect = EFFECT[fault.kind]
             kind = effect.error or errors.DeadlineExceeded
-            return kind(effect.message or "The client closed the connection.", retry_after_s=fault.retry_after_s)
+            # No wait brings what is not allowed; what the vendor names then is that of a rate window.
+            wait_s = None if fault.kind == "forbidden" else fault.retry_after_s
+            return kind(effect.message or "The client closed the connection.", retry_after_s=wait_s)
 
 
 def _bad_request(fault: Fault) -> GatewayError:

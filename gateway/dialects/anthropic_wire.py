@@ -30,7 +30,7 @@ ERRORS: dict[str, tuple[FaultKind, int]] = {
     "invalid_request_error": ("bad_request", 400),
     "authentication_error": ("auth", 401),
     "billing_error": ("quota_exhausted", 402),
-    "permission_error": ("auth", 403),
+    "permission_error": ("forbidden", 403),
     "not_found_error": ("model_missing", 404),
     "conflict_error": ("server_error", 409),
     "request_too_large": ("context_overflow", 413),

@@ -170,7 +170,7 @@ class GeminiTap:
     def _conclude(self) -> None:
         finishes = list(self._finishes.values())
         if any(reason == RESTRICTED for reason in finishes):
-            self.failed = Failed("auth", RESTRICTED)
+            self.failed = Failed("forbidden", RESTRICTED)
         elif finishes and all(finishes) and not self._usable and any(reason in BROKEN for reason in finishes):
             self.failed = Failed("bad_reply", ", ".join(finishes))
         elif self._blocked or (finishes and all(finishes)):

@@ -249,7 +249,7 @@ def finish_of(reason: str, calls: bool, usable: bool) -> FinishReason | None:
 
 def broken(reason: str) -> FaultKind:
     """What kind of fault a finish reason is that means that there is no answer."""
-    return {RESTRICTED: "auth", UNSIGNED: "signature_missing"}.get(reason, "bad_reply")  # type: ignore[return-value]
+    return {RESTRICTED: "forbidden", UNSIGNED: "signature_missing"}.get(reason, "bad_reply")  # type: ignore[return-value]
 
 
 def picture(part: Part) -> Image | None:

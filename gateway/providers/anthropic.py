@@ -1,9 +1,9 @@
 """Anthropic's own API: where it is, how it is told who asks, and what its refusals mean.
 
 Sources: platform.claude.com/docs/en/api/errors, anthropic types error_type.py and *_error_details.py.
-Anthropic says what happened in error.type and details.error_code. Four things have neither and are told by their text alone: a
-prompt beyond the context, an account out of credit (a 400 at older endpoints), thoughts that do not belong to this conversation,
-and parameters that newer models refuse. Sources of the last two: the migration guide to 2026-10-21, "Preserved thinking".
+Anthropic says what happened in error.type and details.error_code. Five things have neither and are told by their text alone: a
+prompt beyond the context, an account out of credit (a 400 at older endpoints) or disabled, thoughts that do not belong to this
+conversation, and parameters that newer models refuse. Sources of the last two: the migration guide to 2026-10-21, "Preserved thinking".
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ CLIENTS = (*CLIENTS_OWN, "context_overflow")  # kinds that are the client's own 
 
 TOO_LONG = re.compile(r"prompt is too long|input length and `max_tokens` exceed context limit", re.IGNORECASE)
 SPENT = re.compile(r"credit balance is too low|you have reached your specified api usage limits", re.IGNORECASE)
+# A permission_error speaks of what was asked for, and so says nothing about the key, unless it says this. At the beginning: no
+# client can put it there.
+ACCOUNT = re.compile(
+    r"(?:this|your) (?:organization|account|workspace|api key)\b.{0,40}\b(?:disabled|suspended|deactivated|revoked|blocked|leaked)\b"
+    r"|oauth (?:token has been revoked|authentication is (?:currently )?not)",
+    re.IGNORECASE,
+)
 STALE_THOUGHT = re.compile(
     r"bound to a different conversation|invalid `?signature`? in `?thinking"
     r"|thinking`?\s+blocks?\b.{0,120}(?:cannot be modified|must remain|must be passed)"
@@ -43,6 +50,7 @@ NEXT: dict[FaultKind, Next] = {
     **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
     "auth": Next.OTHER,
+    "forbidden": Next.OTHER,
     "model_missing": Next.OTHER,
     "rate_limited": Next.SAME,
     "quota_exhausted": Next.OTHER,
@@ -60,7 +68,7 @@ BY_STATUS: dict[int, FaultKind] = {
 # Where there is no error.type: something in front of Anthropic answered.
 WITHOUT_TYPE: dict[int, FaultKind] = {
     401: "auth",
-    403: "auth",
+    403: "forbidden",  # a firewall or a closed region; the API itself would name a type
     404: "model_missing",
     408: "server_error",
     409: "server_error",
@@ -135,7 +143,7 @@ class AnthropicVendor:
 
     def stream_fault(self, failed: Failed) -> Fault:
         """An error inside a 200: the reader has named its kind already."""
-        kind: Any = failed.kind
+        kind: Any = "auth" if failed.kind == "forbidden" and ACCOUNT.match(failed.message) else failed.kind
         message = redact(failed.message)
         return Fault(
             kind=kind,
@@ -154,6 +162,8 @@ def _kind(status: int, error: WireError) -> tuple[FaultKind, str | None]:
         return BY_STATUS[status], None
     if error.type in ERRORS:
         kind = ERRORS[error.type][0]
+        if kind in ("bad_request", "forbidden") and ACCOUNT.match(error.message):
+            return "auth", None
         return _by_text(error.message[:2000]) if kind == "bad_request" else (kind, None)
     if status >= 500 or status < 400:
         return "server_error", None

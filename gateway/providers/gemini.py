@@ -23,6 +23,7 @@ from gateway.providers.answers import (
     spent_for_the_day,
     words,
 )
+from gateway.providers.permissions import denied, precondition, streamed
 from gateway.types import Abilities, Failed, Notes, ProviderHalf, Request, Target, Written
 
 TOO_LONG = re.compile(r"token count\b.{0,80}\bexceeds|exceeds the maximum number of tokens", re.IGNORECASE)
@@ -44,6 +45,7 @@ NEXT: dict[FaultKind, Next] = {
     **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
     "auth": Next.OTHER,
+    "forbidden": Next.OTHER,
     "model_missing": Next.OTHER,
     "rate_limited": Next.SAME,
     "quota_exhausted": Next.OTHER,
@@ -53,7 +55,6 @@ NEXT: dict[FaultKind, Next] = {
 KINDS: dict[int, FaultKind] = {
     401: "auth",
     402: "quota_exhausted",
-    403: "auth",
     404: "model_missing",
     408: "server_error",
     409: "server_error",
@@ -103,7 +104,7 @@ class GeminiVendor:
 
     def fault(self, status: int, headers: dict[str, str], body: bytes) -> Fault:
         """Classified by status (inside a 200: the one it names), google.rpc word and details. An overlong prompt, a missing
-        signature and what newer models refuse have nothing but their text."""
+        signature, what newer models refuse and most of what a key may not do have nothing but their text."""
         error = error_object(body)
         details = rpc_details(error)
         if 200 <= status < 300:
@@ -123,7 +124,7 @@ class GeminiVendor:
 
     def stream_fault(self, failed: Failed) -> Fault:
         """An error inside a 200: what it names, for Gemini names the same things there."""
-        kind: Any = failed.kind
+        kind: Any = streamed(failed)
         message = redact(failed.message)
         return Fault(
             kind=kind,
@@ -144,14 +145,18 @@ def _kind(status: int, error: dict[str, Any], details: list[dict[str, Any]]) -> 
     """The kind, and our name of the parameter that was refused."""
     if status == 429:
         return ("quota_exhausted" if spent_for_the_day(details) else "rate_limited"), None
+    if status == 403:
+        return denied(status, words(error.get("message")), rpc_reasons(details), spoken=bool(error)), None
     if status in KINDS:
         return KINDS[status], None
     if status >= 500 or status < 400:  # Google's API redirects nobody: something else answered
         return "server_error", None
-    # A bad key is a 400 at Google; so is a region or an account that may not use the model.
-    if "API_KEY_INVALID" in rpc_reasons(details) or error.get("status") == "FAILED_PRECONDITION":
+    message = words(error.get("message"))
+    if "API_KEY_INVALID" in rpc_reasons(details):  # a bad key is a 400 at Google
         return "auth", None
-    return _by_text(words(error.get("message"))[:2000])
+    if error.get("status") == "FAILED_PRECONDITION":
+        return precondition(message), None
+    return _by_text(message[:2000])
 
 
 def _by_text(message: str) -> tuple[FaultKind, str | None]:

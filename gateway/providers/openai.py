@@ -1,8 +1,9 @@
 """OpenAI: how to reach it, and what its failures mean.
 
-Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses and for a model
-of another kind, which have no code. Google's words are understood too: its compatible endpoint answers with google.rpc errors. Sources: the error codes page of
-the API documentation, openai-python, _exceptions.py; Azure's and Google's error bodies.
+Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses, for a model
+of another kind and for what a key may not do (permissions.py), which have no code. Google's words are understood too: its
+compatible endpoint answers with google.rpc errors. Sources: the error codes page of the API documentation, openai-python,
+_exceptions.py; Azure's and Google's error bodies.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from gateway.providers.answers import (
     words,
 )
 from gateway.providers.openai_choice import needs_responses
+from gateway.providers.permissions import denied, precondition, streamed
 from gateway.types import Abilities, BadReply, Failed, Notes, ProviderHalf, Request, Target, Written
 
 _FAMILY = re.compile(r"(?:gpt-|chatgpt-|text-embedding-|(?:omni|text)-moderation-|o\d)")
@@ -52,14 +54,13 @@ _NEXT: dict[FaultKind, Next] = {
     **dict.fromkeys(CLIENTS_OWN, Next.STOP),
     "context_overflow": Next.OTHER,  # a candidate with a larger context may take it
     "auth": Next.OTHER,
+    "forbidden": Next.OTHER,
     "quota_exhausted": Next.OTHER,
     "rate_limited": Next.OTHER,
     "model_missing": Next.OTHER,
 }
 _BY_STATUS: dict[int, FaultKind] = {
-    401: "auth",
     402: "quota_exhausted",
-    403: "auth",
     408: "server_error",
     409: "server_error",
     429: "rate_limited",
@@ -69,7 +70,8 @@ _BY_STATUS: dict[int, FaultKind] = {
 # Where a status leaves room, the code decides: status -> the kinds that its codes may name.
 _BY_CODE: dict[int, frozenset[FaultKind]] = {
     400: frozenset({"context_overflow", "model_missing"}),
-    403: frozenset({"quota_exhausted", "model_missing"}),
+    401: frozenset({"forbidden"}),
+    403: frozenset({"forbidden", "quota_exhausted", "model_missing"}),
     404: frozenset({"model_missing"}),
     413: frozenset({"context_overflow"}),
     429: frozenset({"quota_exhausted", "overloaded"}),
@@ -150,7 +152,8 @@ class OpenAI:
 
     def stream_fault(self, failed: Failed) -> Fault:
         """What an error inside a stream means. `failed.kind` was found by the dialect, from the same codes."""
-        kind: FaultKind = failed.kind if failed.kind in _STREAM_KINDS else "error_event"
+        found = streamed(failed)
+        kind: FaultKind = found if found in _STREAM_KINDS else "error_event"
         message = redact(failed.message)
         safe = message if kind in _CLIENTS else ""
         return Fault(
@@ -163,15 +166,15 @@ _STREAM_KINDS = frozenset({*KINDS.values(), "error_event", "bad_reply", "truncat
 
 def _kind(status: int, error: dict[str, Any]) -> FaultKind:
     if status < 300:  # an error inside a 200: its own words are all there is
-        kind: Any = failed_of(error).kind
+        kind: Any = streamed(failed_of(error))
         return "server_error" if kind == "error_event" else kind
     if status == 429 and spent_for_the_day(rpc_details(error)):
         return "quota_exhausted"
     named = kind_of(error)
     if named is not None and named in _BY_CODE.get(status, ()):
         return named
-    if status == 403 and _WRONG_MODEL.search(words(error.get("message"))[:2000]):
-        return "model_missing"
+    if status in (401, 403):
+        return _denied(status, error)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500 or status < 400:
@@ -179,13 +182,23 @@ def _kind(status: int, error: dict[str, Any]) -> FaultKind:
     return _refusal(status, error)
 
 
+def _denied(status: int, error: dict[str, Any]) -> FaultKind:
+    message = words(error.get("message"))
+    if status == 403 and _WRONG_MODEL.search(message[:2000]):
+        return "model_missing"
+    return denied(status, message, rpc_reasons(rpc_details(error)), spoken=bool(error))
+
+
 def _refusal(status: int, error: dict[str, Any]) -> FaultKind:
     """A 4xx that speaks of this request: what of it can be mended, and what is nobody's but the operator's."""
     if not error:
         return "model_missing" if status == 404 else "bad_request"  # no such path: the base URL is wrong
-    if error.get("status") == "FAILED_PRECONDITION" or "API_KEY_INVALID" in rpc_reasons(rpc_details(error)):
+    message = words(error.get("message"))
+    if "API_KEY_INVALID" in rpc_reasons(rpc_details(error)):
         return "auth"
-    if _ELSEWHERE.search(words(error.get("message"))[:2000]):
+    if error.get("status") == "FAILED_PRECONDITION":
+        return precondition(message)
+    if _ELSEWHERE.search(message[:2000]):
         return "wrong_endpoint"
     if error.get("code") in _REFUSED_CODES and words(error.get("param")):
         return "parameter_refused"

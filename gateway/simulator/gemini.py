@@ -10,7 +10,7 @@ import orjson
 from gateway.simulator.faults import Fault
 from gateway.simulator.gemini_config import check_config, read_choice, read_tools, thinks
 from gateway.simulator.gemini_contents import Talk, read_contents
-from gateway.simulator.gemini_errors import bad_key, failure, no_key, no_model, oauth_key, refused
+from gateway.simulator.gemini_errors import bad_key, failure, no_cache, no_key, no_model, oauth_key, refused
 from gateway.simulator.gemini_errors import body as error_body
 from gateway.simulator.gemini_models import EMBEDDING, EMBEDDING_DIMENSIONS, LISTED, Rules, card, known, rules
 from gateway.simulator.gemini_proto import read
@@ -140,6 +140,8 @@ def _read(sent: Sent, method: str) -> tuple[dict[str, Any], Ask, Shape]:
     if not known(model) or EMBEDDING.match(model):
         raise no_model(model, method)
     body = _body(sent, "GenerateContentRequest")
+    if body.get("cachedContent"):
+        raise no_cache()
     limits = rules(model)
     config = body.get("generationConfig") or {}
     check_config(config, model, limits)

@@ -94,6 +94,10 @@ def no_model(model: str, method: str) -> Refused:
     )
 
 
+def no_cache() -> Refused:
+    return refused("CachedContent not found (or permission denied)", 403)
+
+
 def failure(fault: Fault) -> Refused:
     """The vendor's own answer with the status of a fault. A wait travels in RetryInfo; `code` "PerDay" is the daily quota."""
     status = fault.answer_status

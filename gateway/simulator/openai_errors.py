@@ -60,6 +60,13 @@ QUOTA_CODES = frozenset(
 )
 
 
+MISSING_SCOPE = (
+    "You have insufficient permissions for this operation. Missing scopes: model.request. Check that you have the correct role in "
+    "your organization (Reader, Writer, Owner) and project (Member, Owner), and if you're using a restricted API key, that it has "
+    "the necessary scopes."
+)
+
+
 def failure(fault: Fault) -> Refused:
     """The vendor's own answer with the status of a fault."""
     status = fault.answer_status
@@ -73,6 +80,8 @@ def _failure_words(status: int, fault: Fault) -> tuple[str, str, str | None]:
     if status == 429 and fault.code in QUOTA_CODES:
         quota = "You exceeded your current quota, please check your plan and billing details."
         return quota, "insufficient_quota", fault.code
+    if status in (401, 403) and fault.code == "missing_scope":
+        return MISSING_SCOPE, INVALID, fault.code
     match status:
         case 400:
             return "We could not parse the JSON body of your request. (simulated)", INVALID, None

@@ -26,7 +26,7 @@ def test_every_kind_of_fault_has_its_row():
             "failure",
             "connect reset first_byte_timeout idle_timeout total_timeout server_error overloaded bad_reply empty error_event truncated",
         ),
-        ("neutral", "rate_limited quota_exhausted auth gone deadline stopping"),
+        ("neutral", "rate_limited quota_exhausted auth forbidden gone deadline stopping"),
         (
             "healthy",
             "bad_request context_overflow model_missing wrong_endpoint replay_mismatch parameter_refused signature_missing",
@@ -46,6 +46,7 @@ def test_the_breaker_hears_of_each_kind_what_it_must(effect, kinds):
         ("rate_limited", -1, 5),
         ("auth", None, 300),
         ("auth", 0.006, 300),
+        ("forbidden", 250, 0),
         ("quota_exhausted", None, 300),
         ("quota_exhausted", 0.006, 300),
         ("quota_exhausted", 1800, 1800),
@@ -71,6 +72,7 @@ def test_a_credential_rests_as_long_as_the_vendor_asks_within_bounds(kind, asked
         ("overloaded", 503, "upstream_overloaded"),
         ("rate_limited", 429, "rate_limit_exceeded"),
         ("auth", 502, "upstream_auth"),
+        ("forbidden", 502, "upstream_auth"),
         ("model_missing", 404, "model_not_found"),
         ("context_overflow", 400, "context_length_exceeded"),
         ("bad_request", 400, "invalid_request"),
@@ -95,6 +97,12 @@ def test_an_upstream_401_is_never_the_clients_401():
     error = client_error([fault("auth", status=401, log_message="key sk-abc revoked")])
     assert error.status == 502
     assert "sk-abc" not in error.message and "operator" in error.message
+
+
+def test_what_the_account_may_not_do_is_told_without_the_vendors_words_or_a_wait():
+    error = client_error([fault("forbidden", status=403, log_message="no access to file secret", retry_after_s=3.0)])
+    assert (error.should_retry, error.retry_after_s) == (False, None)
+    assert "secret" not in error.message and "file" in error.message
 
 
 def test_nobody_was_asked_is_no_provider_available_with_the_time_to_come_back():

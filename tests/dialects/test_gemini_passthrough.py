@@ -225,7 +225,7 @@ def test_refusals_and_early_ends_are_content() -> None:
 
 
 def test_what_is_no_answer_is_found_out_before_it_is_one() -> None:
-    for reason, kind in (("MALFORMED_FUNCTION_CALL", "bad_reply"), ("PUP_LIMITED_DISABLED", "auth")):
+    for reason, kind in (("MALFORMED_FUNCTION_CALL", "bad_reply"), ("PUP_LIMITED_DISABLED", "forbidden")):
         tap, _ = tapped(b'data: {"candidates":[{"finishReason":"%s"}]}\n\n' % reason.encode())
         assert (tap.content, tap.ended) == (False, False)
         assert tap.failed is not None and tap.failed.kind == kind

@@ -242,7 +242,7 @@ def test_a_broken_end_fails_unless_there_is_something_to_use(finish: str) -> Non
 
 def test_a_restricted_account_fails() -> None:
     assert events(sse(fragment({"text": "x"}, finish="PUP_LIMITED_DISABLED")))[-1] == Failed(
-        "auth", "PUP_LIMITED_DISABLED: "
+        "forbidden", "PUP_LIMITED_DISABLED: "
     )
 
 

@@ -107,7 +107,7 @@ def test_every_refusal_has_its_kind(found: Fault, kind: str, next: Next) -> None
 def test_an_error_in_a_list_is_read_like_any_other() -> None:
     error = {"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "User location is not supported"}}
 
-    assert VENDOR.fault(400, {}, json.dumps([error]).encode()).kind == "auth"
+    assert VENDOR.fault(400, {}, json.dumps([error]).encode()).kind == "forbidden"
 
 
 @pytest.mark.parametrize(

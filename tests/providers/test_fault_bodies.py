@@ -75,8 +75,8 @@ ROWS: list[tuple[str, str, int, bytes, str, Next]] = [
     ("5 gemini 401", "gemini", 401, google(401, "UNAUTHENTICATED"), "auth", Next.OTHER),
     ("5 google compatible", "openai_compatible", 400, google(400, "INVALID_ARGUMENT", "API key not valid.", KEY, listed=True), "auth", Next.OTHER),
     # row 7: what the account may not do
-    ("7 openai", "openai", 403, openai("Country, region, or territory not supported", "unsupported_country_region_territory", "request_forbidden"), "auth", Next.OTHER),
-    ("7 anthropic", "anthropic", 403, anthropic("permission_error", "Your API key does not have permission"), "auth", Next.OTHER),
+    ("7 openai", "openai", 403, openai("Country, region, or territory not supported", "unsupported_country_region_territory", "request_forbidden"), "forbidden", Next.OTHER),
+    ("7 anthropic", "anthropic", 403, anthropic("permission_error", "Your API key does not have permission"), "forbidden", Next.OTHER),
     ("7 gemini", "gemini", 403, google(403, "PERMISSION_DENIED", "Generative Language API has not been used"), "auth", Next.OTHER),
     # row 8: retired or unknown
     ("8 openai", "openai", 404, openai("The model `gpt-4` does not exist or you do not have access to it.", "model_not_found"), "model_missing", Next.OTHER),
@@ -122,8 +122,8 @@ ROWS: list[tuple[str, str, int, bytes, str, Next]] = [
     ("17 expected", "anthropic", 400, anthropic("invalid_request_error", "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`."), "replay_mismatch", Next.STOP),
     ("17 modified", "anthropic", 400, anthropic("invalid_request_error", "messages.5.content.9: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified."), "replay_mismatch", Next.STOP),
     ("19", "gemini", 400, google(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature in functionCall parts. Function call `default_api:f`, position 2."), "signature_missing", Next.STOP),
-    ("20", "gemini", 400, google(400, "FAILED_PRECONDITION", "User location is not supported for the API use."), "auth", Next.OTHER),
-    ("20 google compatible", "openai_compatible", 400, google(400, "FAILED_PRECONDITION", "User location is not supported", listed=True), "auth", Next.OTHER),
+    ("20", "gemini", 400, google(400, "FAILED_PRECONDITION", "User location is not supported for the API use."), "forbidden", Next.OTHER),
+    ("20 google compatible", "openai_compatible", 400, google(400, "FAILED_PRECONDITION", "User location is not supported", listed=True), "forbidden", Next.OTHER),
     # rows 21 and 22: an error inside a 200 is what it says
     ("22 openai spent", "openai", 200, openai("You exceeded your current quota", "insufficient_quota", "insufficient_quota"), "quota_exhausted", Next.OTHER),
     ("22 openai rate", "openai", 200, openai("slow", "rate_limit_exceeded"), "rate_limited", Next.OTHER),

@@ -15,6 +15,8 @@ FAULTS: dict[str, Act] = {
     "400 that quotes our key": says(error(400, message="You sent sk-key-of-first, did you?")),
     "400 too long": says(error(400, code="context_length_exceeded")),
     "401": says(error(401, code="invalid_api_key")),
+    "401 without a scope": says(error(401, code="missing_scope")),
+    "403 of a firewall": says(http(403, b"<html>Blocked</html>", kind="text/html")),
     "404 no such model": says(error(404, code="model_not_found")),
     "429": says(error(429, "retry-after: 2")),
     "429 at once": says(error(429, "retry-after-ms: 1")),
