@@ -2,7 +2,9 @@
 
 Rule 1: the head of a request is built per credential, from the configuration alone; nothing a client sends chooses a host,
 a path or a credential. Rule 2: state that must survive a reload (breaker, cool-downs, budget) is taken over when the provider
-still points at the same place. Time is an argument, in monotonic seconds.
+still points at the same place. Rule 3: a refused key rests for all who would use it, so it rests shortly at first, and only what the
+vendor says about calls that began after the last refusal makes the next rest longer, or ends the row. Time is an argument, in
+monotonic seconds.
 """
 
 from __future__ import annotations
@@ -34,18 +36,41 @@ class Closed(Struct, frozen=True):
 
 
 class Credential:
-    """One key of the operator's. `until` is when it may be used again; `bad` tells a refused key from a busy one."""
+    """One key of the operator's. `until` is when it may be used again; `bad` tells a refused key from a busy one.
 
-    __slots__ = ("bad", "headers", "until")
+    `refusals` counts how often the vendor refused it without a success between.
+    """
+
+    __slots__ = ("_refused_at", "bad", "headers", "refusals", "until")
 
     def __init__(self, headers: list[tuple[str, str]]) -> None:
         self.headers = headers
         self.until = 0.0
         self.bad = False
+        self.refusals = 0
+        self._refused_at = float("-inf")
 
-    def cool(self, until: float, *, bad: bool) -> None:
-        if until > self.until:
-            self.until, self.bad = until, bad
+    def cool(self, fault: Fault, began: float, now: float) -> None:
+        """Rest as long as the fault of a call that began then asks for. Calls that are refused together are refused once."""
+        refused = fault.kind == "auth"
+        if refused and began <= self._refused_at:
+            return
+        rest_s = retry.cooldown_s(fault, self.refusals)
+        if refused:
+            self.refusals, self._refused_at = self.refusals + 1, now
+        if rest_s and now + rest_s > self.until:
+            self.until, self.bad = now + rest_s, refused
+
+    def served(self, began: float) -> None:
+        """A call that began then was answered. One from before the last refusal tells about the past."""
+        if began > self._refused_at:
+            self.refusals = 0
+
+    def pardon(self) -> None:
+        """The operator may have mended what it was refused for: use it at once."""
+        self.refusals = 0
+        if self.bad:
+            self.until, self.bad = 0.0, False
 
 
 class Deployment:
@@ -90,6 +115,8 @@ class Deployment:
             self.breaker = old.breaker
         if [c.headers for c in old.credentials] == [c.headers for c in self.credentials]:
             self.credentials = old.credentials
+            for credential in self.credentials:
+                credential.pardon()
 
     def scopes(self, tenant: str) -> tuple[str, ...]:
         """The provider's quota accounts of a call: its own, and the tenant's share of it."""
@@ -135,8 +162,13 @@ class Deployment:
                 return at
         return None
 
-    def judge(self, fault: Fault, ticket: int, credential: int, now: float) -> bool:
-        """Let breaker and credential draw their conclusions from a failed attempt. True when the breaker opened."""
+    def served(self, ticket: int, credential: int, began: float, now: float) -> None:
+        """Let breaker and credential know that a call which began then was answered."""
+        self.breaker.success(ticket, now)
+        self.credentials[credential].served(began)
+
+    def judge(self, fault: Fault, ticket: int, credential: int, began: float, now: float) -> bool:
+        """Let breaker and credential draw their conclusions from an attempt that failed. True when the breaker opened."""
         effect = retry.EFFECT[fault.kind].breaker
         opened = False
         if effect == "failure":
@@ -145,10 +177,12 @@ class Deployment:
             self.breaker.success(ticket, now)
         else:
             self.breaker.neutral(ticket, now)
-        rest_s = retry.cooldown_s(fault)
-        if rest_s:
-            self.credentials[credential].cool(now + rest_s, bad=fault.kind == "auth")
+        self.credentials[credential].cool(fault, began, now)
         return opened
+
+    def dated(self, fault: Fault, now: float) -> Fault:
+        """The fault of a refused key with our wait in place of the vendor's: when this provider may be asked again."""
+        return structs.replace(fault, retry_after_s=max(0.0, self.usable_at() - now)) if fault.kind == "auth" else fault
 
     def without_keys(self, fault: Fault) -> Fault:
         """The fault without this provider's keys, should the upstream have quoted one. Its error body then goes altogether."""

@@ -80,7 +80,7 @@ class Outcome(Bill):
         trail.upstream_s += (trail.first_content_at or ended) - began
         if fault is None:
             trail.steps.append(Step(deployment.name, choice.model, "ok", choice.because, "", sink.status, began, ended))
-            deployment.breaker.success(self._ticket, ended)
+            deployment.served(self._ticket, self._credential, began, ended)
             self._succeed(choice, sink, result)
             return None
         if fault.body and choice.passthrough is None:
@@ -91,8 +91,12 @@ class Outcome(Bill):
         step = Step(deployment.name, choice.model, fault.kind, choice.because, reason, status, began, ended)
         trail.steps.append(step)
         self._recorder.fault(self._call, step, fault)
-        if deployment.judge(fault, self._ticket, self._credential, ended):
+        if deployment.judge(fault, self._ticket, self._credential, began, ended):
             self._recorder.breaker_opened(deployment.name, fault)
+        if fault.kind == "auth":
+            credential = deployment.credentials[self._credential]
+            self._recorder.credential_refused(deployment.name, fault, credential.refusals, credential.until - ended)
+            fault = deployment.dated(fault, ended)
         self._charge_failed(choice, result)
         return self._go_on(choice, fault, result)
 

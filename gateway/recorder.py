@@ -155,8 +155,13 @@ class Recorder:
             status=fault.status,
             detail=_detail(fault),
         )
-        if fault.kind == "auth":
-            self.log.event("error", "credential_refused", provider=step.provider, status=fault.status)
+
+    def credential_refused(self, provider: str, fault: Fault, times: int, rest_s: float) -> None:
+        """One of the operator's keys was refused, so often in a row, and rests for so long."""
+        rests_s = round(max(0.0, rest_s), 1)
+        self.log.event(
+            "error", "credential_refused", provider=provider, status=fault.status, times=times, rests_s=rests_s
+        )
 
     def fallback(self, left: str, reason: str, to: str) -> None:
         self.registry.count("gateway_fallbacks_total", left, to, reason)

@@ -24,11 +24,13 @@ class Cooldown(Struct, frozen=True):
     """How long the credential rests: what the vendor says, else `default_s`, and never longer than `cap_s`.
 
     least_s: nor shorter than this. The vendor's wait may be that of a rate window, which says nothing about the fault.
+    steps_s: at the first, second, … time in a row, whatever the vendor says; the last holds from then on.
     """
 
     default_s: float
     cap_s: float
     least_s: float = 0.0
+    steps_s: tuple[float, ...] = ()
 
 
 class Effect(Struct, frozen=True):
@@ -47,8 +49,11 @@ class Effect(Struct, frozen=True):
     other_key: bool = False
 
 
+# How long a refused key rests: vendors refuse good keys for a moment too, and a bad one is asked no more than every five minutes.
+REFUSED_S = (1.0, 5.0, 25.0, 125.0, 300.0)
+
 _RATE = Cooldown(5.0, 300.0)
-_BAD_KEY = Cooldown(300.0, 300.0, least_s=300.0)
+_BAD_KEY = Cooldown(REFUSED_S[0], REFUSED_S[-1], steps_s=REFUSED_S)
 # An operator who tops up the account should not wait for a restart, so without a word from the vendor it is tried again soon.
 _SPENT = Cooldown(300.0, 3600.0, least_s=300.0)
 
@@ -76,7 +81,8 @@ EFFECT: dict[FaultKind, Effect] = {
     "auth": Effect(
         "neutral",
         errors.UpstreamAuth,
-        "The provider refused the gateway's own credential; yours is fine. The operator must renew it.",
+        "The provider refused the gateway's own credential; yours is fine. It is tried again by itself; when it stays "
+        "refused, the operator must renew it.",
         _BAD_KEY,
         config=True,
     ),
@@ -125,11 +131,14 @@ def without_body(fault: Fault) -> Fault:
     return structs.replace(fault, body=b"")
 
 
-def cooldown_s(fault: Fault) -> float:
-    """How long the credential of this attempt shall not be used; 0.0 when it is not to blame."""
+def cooldown_s(fault: Fault, before: int = 0) -> float:
+    """How long the credential of this attempt shall not be used; 0.0 when it is not to blame. `before`: how often in a row it was
+    refused until now."""
     rule = EFFECT[fault.kind].cooldown
     if rule is None:
         return 0.0
+    if rule.steps_s:
+        return rule.steps_s[min(before, len(rule.steps_s) - 1)]
     asked = fault.retry_after_s
     return max(rule.least_s, min(asked, rule.cap_s)) if asked is not None and asked > 0 else rule.default_s
 

@@ -19,6 +19,9 @@ from gateway.core.ledger_views import Refused, usd
 from gateway.core.limits import duration
 from gateway.errors import Fault, GatewayError
 
+# Official SDKs wait as long as `retry-after` says up to a minute; of a longer wait they make their own, far too short.
+RETRY_WITHIN_S = 60.0
+
 SkipKind = Literal["breaker", "cooldown", "credential", "provider_quota", "tenant_quota", "unsupported"]
 
 
@@ -32,7 +35,28 @@ class Skip(Struct, frozen=True):
 def nobody_left(
     faults: Sequence[Fault], skips: Sequence[Skip], model: str, attempts: list[dict[str, Any]]
 ) -> GatewayError:
-    """The error of a call for which every candidate failed or was passed over."""
+    """The error of a call for which every candidate failed or was passed over.
+
+    A refused key that is tried again soon is a reason for the client to come back, whatever else went wrong.
+    """
+    error = _nobody_left(faults, skips, model, attempts)
+    back_s = _key_back_s(faults, skips)
+    if back_s is not None and error.status in (502, 503):
+        error.retry_after_s = back_s if error.retry_after_s is None else min(back_s, error.retry_after_s)
+        error.should_retry = back_s <= RETRY_WITHIN_S
+    return error
+
+
+def _key_back_s(faults: Sequence[Fault], skips: Sequence[Skip]) -> float | None:
+    """In how many seconds the first candidate whose key was refused is tried again; None when there is none."""
+    waits = [skip.wait_s for skip in skips if skip.kind == "credential"]
+    waits += [fault.retry_after_s for fault in faults if fault.kind == "auth"]
+    return min((wait_s for wait_s in waits if wait_s is not None), default=None)
+
+
+def _nobody_left(
+    faults: Sequence[Fault], skips: Sequence[Skip], model: str, attempts: list[dict[str, Any]]
+) -> GatewayError:
     waits = [skip.wait_s for skip in skips if skip.wait_s is not None]
     wait_s = min(waits, default=None)
     if not faults and skips:

@@ -258,6 +258,8 @@ class Express:
         now, total = self._pipeline.clock(), usage.total
         upstream_s = now - flight.began
         road.breaker.success(flight.ticket, now)
+        if road.credential.refusals:
+            road.credential.served(flight.began)
         self._keeper.settle(flight.hold, total)
         self._pipeline.live.discard(flight)
         self._in_flight.value -= 1

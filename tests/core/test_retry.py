@@ -7,7 +7,16 @@ from typing import get_args
 import pytest
 
 from gateway import errors
-from gateway.core.retry import EFFECT, MAX_PAUSE_S, RetryBudget, client_error, cooldown_s, deciding, pause_s
+from gateway.core.retry import (
+    EFFECT,
+    MAX_PAUSE_S,
+    REFUSED_S,
+    RetryBudget,
+    client_error,
+    cooldown_s,
+    deciding,
+    pause_s,
+)
 from gateway.errors import Fault, FaultKind, Next
 
 
@@ -44,8 +53,9 @@ def test_the_breaker_hears_of_each_kind_what_it_must(effect, kinds):
         ("rate_limited", 12.5, 12.5),
         ("rate_limited", 86400, 300),
         ("rate_limited", -1, 5),
-        ("auth", None, 300),
-        ("auth", 0.006, 300),
+        ("auth", None, 1),
+        ("auth", 0.006, 1),
+        ("auth", 250, 1),
         ("forbidden", 250, 0),
         ("quota_exhausted", None, 300),
         ("quota_exhausted", 0.006, 300),
@@ -58,6 +68,13 @@ def test_the_breaker_hears_of_each_kind_what_it_must(effect, kinds):
 )
 def test_a_credential_rests_as_long_as_the_vendor_asks_within_bounds(kind, asked, rest):
     assert cooldown_s(fault(kind, retry_after_s=asked)) == rest
+
+
+def test_a_key_that_stays_refused_rests_longer_each_time_up_to_five_minutes():
+    assert REFUSED_S == (1, 5, 25, 125, 300)
+    assert [cooldown_s(fault("auth"), before) for before in range(5)] == list(REFUSED_S)
+    assert cooldown_s(fault("auth"), 10_000) == 300
+    assert cooldown_s(fault("rate_limited"), 3) == cooldown_s(fault("rate_limited"))
 
 
 @pytest.mark.parametrize(

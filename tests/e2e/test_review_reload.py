@@ -124,8 +124,10 @@ async def test_another_retry_budget_holds_from_the_reload_on(start_stack: Start)
     assert len(seen(stack, "openai")) == 3
 
 
-async def test_a_key_that_was_refused_stays_so_though_a_busy_answer_comes_after(start_stack: Start) -> None:
-    answers = iter([http(401, {"error": {"message": "no"}}), http(429, {"error": {"message": "busy"}})])
+async def test_a_key_that_was_refused_stays_so_though_a_shorter_wait_is_asked_for_after(start_stack: Start) -> None:
+    answers = iter(
+        [http(401, {"error": {"message": "no"}}), http(429, {"error": {"message": "busy"}}, "retry-after: 0.1")]
+    )
     both = asyncio.Event()
 
     async def two_answers(upstream: Scripted, say: Say) -> None:

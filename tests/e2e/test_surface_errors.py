@@ -115,13 +115,18 @@ async def test_quotas_and_limits(start_stack: Start, surface: Surface) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_providers_that_fail(start_stack: Start, surface: Surface, stream: bool) -> None:
     stack = await start_stack({"fallback": {"max_attempts": 2}, "breaker": {"failures": 100}})
-    cases = [(500, 502, "upstream_error"), (401, 502, "upstream_auth"), (503, 503, "upstream_overloaded")]
-    for upstream, status, code in cases:
+    cases = [
+        (500, 502, "upstream_error", "false"),
+        (503, 503, "upstream_overloaded", "false"),
+        (401, 502, "upstream_auth", "true"),  # the keys are tried again in a second
+    ]
+    for upstream, status, code, again in cases:
         await stack.clear_faults()
         await stack.fault(None, "status", status=upstream)  # type: ignore[arg-type]
         answer = await ask(stack, surface, "gpt-5.4", stream=stream)
         check(surface, answer, status, code)
-        assert answer.headers["x-should-retry"] == "false"
+        assert answer.headers["x-should-retry"] == again
+        assert answer.headers.get("retry-after") == ("1" if again == "true" else None)
         assert "attempts" not in answer.value["error"] or len(answer.value["error"]["attempts"]) >= 1
     await stack.clear_faults()
     await stack.fault(None, "slow_first_byte", delay_s=3)  # type: ignore[arg-type]

@@ -132,6 +132,19 @@ async def test_a_sound_answer_in_any_framing_is_given_alike(tmp_path: Path, kind
     assert all(side.taken[1:])
 
 
+async def test_a_plain_answer_ends_a_keys_row_of_refusals(tmp_path: Path) -> None:
+    async def story(side: Side) -> None:
+        line = await side.connect()
+        for refused in (False, True, True, False, True):
+            side.first.script = [FAULTS["401"]] if refused else []
+            await side.ask(line, chat(max_tokens=50))
+            side.clock.now += 6
+
+    side = await told_both(tmp_path, story)
+    assert [status for status, _, _ in side.answers] == [200, 502, 502, 200, 502]
+    assert [dict(headers).get("retry-after") for _, headers, _ in side.answers] == [None, "1", "5", None, "1"]
+
+
 TIMEOUTS: dict[str, Act] = {
     "first byte": silent,
     "idle": says(http(200, completion())[:-10]),
