@@ -8,6 +8,7 @@ calls its user and goes nowhere: the token says who asks. A refused connection i
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -35,6 +36,8 @@ class SocketIoDoor:
             ping_interval=20,
             ping_timeout=20,
             namespaces=[NAMESPACE],
+            logger=_logger("socketio.server"),
+            engineio_logger=_logger("engineio.server"),
         )
         self._space = _Namespace(handlers)
         self._server.register_namespace(self._space)
@@ -101,6 +104,20 @@ class _Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
         if chats is not None:
             chats.take(event, args[1] if len(args) > 1 else None)
         return None
+
+
+def _logger(name: str) -> logging.Logger:
+    """A logger for the library. Without one it installs a handler of its own, which writes what a client sent as it is, line
+    breaks and all, between the lines of our log."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_tells_of_a_fault)
+    return logger
+
+
+def _tells_of_a_fault(record: logging.LogRecord) -> bool:
+    """Only what the library says of an exception: those texts are its own. All its others quote a client's query or packets,
+    tell of the client's mistakes, and anyone can cause them without a credential."""
+    return record.exc_info is not None
 
 
 def _header_of(environ: dict[str, Any]) -> Any:

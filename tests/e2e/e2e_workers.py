@@ -8,17 +8,20 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import yaml
 from e2e_stack import CONFIG, merged
+from e2e_tools import until
 from msgspec import json
 
 from gateway.config import load
-from gateway.simulator.app import Running
+from gateway.simulator.app import Running, start
 from gateway.web.auth import mint
 
 START_S = 15.0
@@ -158,3 +161,28 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+Run = Callable[..., Awaitable[Fleet]]
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Run]:
+    """Starts a gateway with workers and waits until they serve; ends it, and looks that nothing is left of it."""
+    fleets: list[Fleet] = []
+
+    async def begin_one(
+        workers: int = 2, more: dict[str, Any] | None = None, *, chunk_delay_s: float = 0.0, serving: bool = True
+    ) -> Fleet:
+        simulators = await start("all", chunk_delay_s=chunk_delay_s)
+        fleets.append(await begin(simulators, tmp_path, workers, more or {}))
+        if serving:
+            await fleets[-1].serves(workers)
+        return fleets[-1]
+
+    yield begin_one
+    for fleet in fleets:
+        await fleet.close()
+        await fleet.simulators.stop()
+        pids = [row["pid"] for row in fleet.told("serving")]
+        await until(lambda pids=pids: not any(map(alive, pids)), what="every worker is gone")

@@ -7,43 +7,16 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import yaml
 from e2e_quota import ROOMY, body_of
 from e2e_tools import until
-from e2e_workers import Fleet, alive, begin
+from e2e_workers import Fleet, Run, alive
 
 from gateway.core.tokens import input_bound
-from gateway.simulator.app import start
-
-Run = Callable[..., Awaitable[Fleet]]
-
-
-@pytest.fixture
-async def run(tmp_path: Path) -> AsyncIterator[Run]:
-    """Starts a gateway with workers and waits until they serve; ends it, and looks that nothing is left of it."""
-    fleets: list[Fleet] = []
-
-    async def begin_one(
-        workers: int = 2, more: dict[str, Any] | None = None, *, chunk_delay_s: float = 0.0, serving: bool = True
-    ) -> Fleet:
-        simulators = await start("all", chunk_delay_s=chunk_delay_s)
-        fleets.append(await begin(simulators, tmp_path, workers, more or {}))
-        if serving:
-            await fleets[-1].serves(workers)
-        return fleets[-1]
-
-    yield begin_one
-    for fleet in fleets:
-        await fleet.close()
-        await fleet.simulators.stop()
-        pids = [row["pid"] for row in fleet.told("serving")]
-        await until(lambda pids=pids: not any(map(alive, pids)), what="every worker is gone")
 
 
 async def stream(fleet: Fleet) -> aiohttp.ClientResponse:
