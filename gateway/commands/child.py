@@ -11,8 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from msgspec import json
+
 import gateway
 from gateway.commands.leash import FromWorker, Leash, supervisors_end
+from gateway.config import Written
 
 # -P and our own folder on the path: the worker runs the supervisor's code, whatever the working directory holds.
 COMMAND = (sys.executable, "-P", "-m", "gateway.commands.worker")
@@ -55,19 +58,24 @@ class Worker:
         await self.leash.close()
 
 
-async def spawn(path: str, sock: socket.socket) -> Worker:
-    """Start a worker on a socket, with the configuration at `path`.
+async def spawn(path: str, sock: socket.socket, kept: Written, *, newest: bool) -> Worker:
+    """Start a worker on a socket, with the configuration at `path`, or the kept one when something is wrong with that file.
 
-    It gets a process group of its own: Ctrl-C in a terminal reaches the supervisor alone, which tells the workers once.
+    newest: it ends with 2 then instead. The kept one goes through a pipe, its stdin: it holds secrets, and nothing else can read a
+    pipe. It gets a process group of its own: Ctrl-C in a terminal reaches the supervisor alone, which tells the workers once.
     """
     ours, theirs = socket.socketpair()
     with theirs:
         child = await asyncio.create_subprocess_exec(
             *(*COMMAND, "--config", path, "--socket", str(sock.fileno()), "--leash", str(theirs.fileno())),
-            stdin=subprocess.DEVNULL,
+            *(["--newest"] if newest else []),
+            stdin=subprocess.PIPE,
             pass_fds=(sock.fileno(), theirs.fileno()),
             process_group=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (CODE, os.environ.get("PYTHONPATH"))))},
         )
+    assert child.stdin is not None
+    child.stdin.write(json.encode(kept))  # sent when it reads; nothing happens when it dies before
+    child.stdin.close()
     ours.setblocking(False)
     return Worker(child, await supervisors_end(ours))

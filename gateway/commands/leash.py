@@ -1,6 +1,7 @@
 """The leash between the supervisor and a worker: one socket pair, a JSON line for each message, both ways.
 
     worker -> supervisor    Ready, Leaving: the turns of its life.  Counts: its figures.  Ask: the figures of all, please
+                            Took: the configuration that it serves, for those who come after it
     supervisor -> worker    Collect: send your figures.  Figures: the answer to Ask
 
 Rule 1: whoever reads the end of it knows that the other side is gone; no pid is ever looked up. Rule 2: nobody waits for room to
@@ -19,6 +20,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 from msgspec.json import Decoder, encode
 
+from gateway.config import Written
 from gateway.telemetry import Snapshot
 
 MAX_LINE_BYTES = 64 * 1024 * 1024  # of figures: some 100,000 series
@@ -46,6 +48,12 @@ class Ask(Struct, frozen=True, tag="ask"):
     serial: int
 
 
+class Took(Struct, frozen=True, tag="took"):
+    """The worker serves what it read from the file: this. Secrets in plain, which stay between two processes of ours."""
+
+    written: Written
+
+
 class Collect(Struct, frozen=True, tag="collect"):
     """Send Counts with this serial."""
 
@@ -59,7 +67,7 @@ class Figures(Struct, frozen=True, tag="figures"):
     serial: int
 
 
-FromWorker = Ready | Leaving | Counts | Ask
+FromWorker = Ready | Leaving | Counts | Ask | Took
 FromSupervisor = Collect | Figures
 Incoming = TypeVar("Incoming")
 _FROM_WORKER: Decoder[FromWorker] = Decoder(FromWorker)

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = reloader.load()
     workers = worker_count(arguments.workers or config.server.workers)
     if workers > 1:
-        return supervise(config, workers, arguments.config, arguments.host, arguments.port)
+        return supervise(config, reloader.written, workers, arguments.config, arguments.host, arguments.port)
     serve(config, arguments.host, arguments.port, os.environ, reloader)
     return 0
 
@@ -145,6 +145,7 @@ def _begin(gateway: Gateway, sock: socket.socket, reloader: Reloader, owner: Own
     gateway.tasks.every(POLL_S, "configuration watch", lambda: reloader.step(gateway, log))
     host, port = sock.getsockname()[:2]
     log.event("info", "serving", version=__version__, host=host, port=port, pid=os.getpid())
+    reloader.begin(gateway, log)
     owner.ready(port)
     # What lives now lives as long as the process: keep the collector from walking it again and again.
     gc.collect()

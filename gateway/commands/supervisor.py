@@ -11,7 +11,9 @@ come one by one both are even, but of 200 that come at once (a client that opens
 1, 6, 93 and 100 by worker, against 41, 43, 55 and 61; and connections to a gateway live long.
 Rule 3: the kernel sends a slot connections from the moment that its worker listens. A slot whose worker cannot even start gets a
 new socket, on which nobody listens: the others get its share.
-Rule 4: when nobody serves and a worker cannot start, there is nothing to keep up: the others' fate is its exit code.
+Rule 4: what keeps a worker from starting is never a file that somebody is editing: each gets the last configuration that a worker
+served, and takes it when something is wrong with the file. A rolling restart is for the newest one, and stops instead.
+Rule 5: when nobody serves and a worker cannot start, there is nothing to keep up: the others' fate is its exit code.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ from typing import Any
 from gateway.commands.child import Worker, spawn
 from gateway.commands.failing import CommandError
 from gateway.commands.figures import Book
-from gateway.commands.leash import Ask, Counts, Figures, Leaving, Ready
+from gateway.commands.leash import Ask, Counts, Figures, Leaving, Ready, Took
 from gateway.commands.listening import free_port, share
 from gateway.commands.whole_lines import stderr_lines
+from gateway.config import Written
 from gateway.logs import LogWriter
 from gateway.settings import Config
 from gateway.telemetry import Registry
@@ -43,8 +46,11 @@ RESTART_S = (
 YOUNG_S = 10.0
 
 
-def supervise(config: Config, workers: int, path: str, host: str | None, port: int | None) -> int:
-    """Serve with so many workers, which read the configuration at `path`, until SIGTERM or SIGINT; returns the exit code."""
+def supervise(config: Config, written: Written, workers: int, path: str, host: str | None, port: int | None) -> int:
+    """Serve with so many workers, which read the configuration at `path`, until SIGTERM or SIGINT; returns the exit code.
+
+    `config` is what that file just held, `written` what it was made of.
+    """
     if config.store.url.startswith("memory:"):
         raise CommandError(
             f"store.url: memory:// keeps quotas within one process, and there would be {workers} workers, each with quotas of "
@@ -56,7 +62,7 @@ def supervise(config: Config, workers: int, path: str, host: str | None, port: i
     with stderr_lines() as stream:
         log = LogWriter(stream, level=config.log.level, text=config.log.format == "text")
         try:
-            return asyncio.run(Supervisor(path, address, workers, log).run())
+            return asyncio.run(Supervisor(path, written, address, workers, log).run())
         finally:
             log.close()
 
@@ -77,10 +83,11 @@ class Slot:
 
 
 class Supervisor:
-    """See the module. `path`: the configuration's; `address`: where to listen."""
+    """See the module. `path`: the configuration's; `written`: what it holds; `address`: where to listen."""
 
-    def __init__(self, path: str, address: tuple[str, int], workers: int, log: LogWriter) -> None:
+    def __init__(self, path: str, written: Written, address: tuple[str, int], workers: int, log: LogWriter) -> None:
         self._path = path
+        self._kept = written
         self._log = log
         self._slots = [Slot(address) for _ in range(workers)]
         self._workers: set[Worker] = set()  # all that run, those that drain included
@@ -152,8 +159,8 @@ class Supervisor:
                 slot.worker = None
                 await self._lost(slot, worker)
 
-    async def _hire(self, slot: Slot) -> Worker:
-        worker = await spawn(self._path, slot.sock)
+    async def _hire(self, slot: Slot, *, newest: bool = False) -> Worker:
+        worker = await spawn(self._path, slot.sock, self._kept, newest=newest)
         self._workers.add(worker)
         self._start(self._follow(worker))
         if self._stop.is_set():
@@ -195,6 +202,8 @@ class Supervisor:
                     worker.left.set()
                 case Counts():
                     self._book.take(worker.pid, message)
+                case Took(written):
+                    self._kept = written
                 case Ask():
                     self._start(self._answer(worker, message))
         await worker.end()
@@ -228,7 +237,7 @@ class Supervisor:
 
     async def _replace(self, slot: Slot) -> bool:
         try:
-            new = await self._hire(slot)
+            new = await self._hire(slot, newest=True)
         except OSError:
             return False
         await new.ready_or_left()

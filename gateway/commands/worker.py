@@ -1,7 +1,8 @@
 """One worker of a supervisor, started as `python -m gateway.commands.worker`; not for people.
 
 It inherits its listening socket and its end of the leash as file descriptors, reads the configuration itself, and drains
-when the supervisor is gone, however that came.
+when the supervisor is gone, however that came. On stdin it gets a configuration that was served before, which it takes when
+something is wrong with the file.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from msgspec import DecodeError, json
+
 from gateway.app import Gateway
-from gateway.commands.failing import exit_code
+from gateway.commands.failing import CommandError, exit_code
 from gateway.commands.leash import (
     Ask,
     Collect,
@@ -24,12 +27,15 @@ from gateway.commands.leash import (
     Leash,
     Leaving,
     Ready,
+    Took,
     workers_end,
 )
-from gateway.commands.reloading import Reloader
+from gateway.commands.reloading import Reloader, log_refusal
 from gateway.commands.serve import serve_on
 from gateway.commands.whole_lines import stderr_lines
+from gateway.config import Written
 from gateway.errors import Overloaded
+from gateway.logs import LogWriter
 from gateway.telemetry import Snapshot
 
 COUNTS_S = 5.0  # how often figures go to the supervisor unasked: what a kill can lose
@@ -41,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", required=True)
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     parser.add_argument("--leash", type=int, required=True, metavar="FD")
+    parser.add_argument("--newest", action="store_true", help="end with 2 when something is wrong with the file")
     return exit_code(lambda: _run(parser.parse_args(argv)))
 
 
@@ -48,10 +55,22 @@ def _run(arguments: argparse.Namespace) -> int:
     os.set_inheritable(arguments.socket, False)
     sock = socket.socket(fileno=arguments.socket)
     reloader = Reloader(arguments.config, os.environ)
-    config = reloader.load()
-    with stderr_lines() as log:
-        serve_on(sock, config, os.environ, reloader, Supervised(arguments.leash), log)
+    config = reloader.load_or_keep(_handed_down())
+    with stderr_lines() as stream:
+        if arguments.newest and reloader.refused is not None:
+            log = LogWriter(stream, level=config.log.level, text=config.log.format == "text")
+            log_refusal(log, reloader.refused)
+            log.close()
+            return 2
+        serve_on(sock, config, os.environ, reloader, Supervised(arguments.leash, reloader), stream)
     return 0
+
+
+def _handed_down() -> Written:
+    try:
+        return json.decode(sys.stdin.buffer.read(), type=Written)
+    except DecodeError:
+        raise CommandError("the supervisor died before it said with what to start") from None
 
 
 class Supervised:
@@ -59,8 +78,9 @@ class Supervised:
 
     patient = True  # service managers signal every process of a service: a second SIGTERM is no hurry
 
-    def __init__(self, leash_fd: int) -> None:
+    def __init__(self, leash_fd: int, reloader: Reloader) -> None:
         self._fd = leash_fd
+        self._reloader = reloader
         self._leash: Leash[FromSupervisor]
         self._gateway: Gateway
         self._answers: dict[int, asyncio.Future[Snapshot]] = {}
@@ -74,6 +94,12 @@ class Supervised:
 
     def ready(self, port: int) -> None:
         self._leash.send(Ready())
+        self._reloader.tell = self._took
+        if self._reloader.refused is None:  # else the supervisor has it already, or a newer one by now
+            self._took(self._reloader.written)
+
+    def _took(self, written: Written) -> None:
+        self._leash.send(Took(written))
 
     def leaving(self) -> None:
         self._leash.send(Leaving())

@@ -18,18 +18,38 @@ from gateway.config.validate import Facts, Reader
 from gateway.settings import Config
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Written:
+    """What a configuration was made of besides the environment: the bytes of the file, and the texts of its `${file:}` by name.
+
+    It holds secrets in plain: it has no repr, and goes nowhere but to a process that would read the same files.
+    """
+
+    content: bytes
+    references: dict[str, str]
+
+    def files(self, path: str) -> tuple[str, ...]:
+        """Where the texts came from, when `path` is the file's."""
+        return tuple(str(FilePath(path).parent / name) for name in self.references)
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration that holds together.
 
-    path: the file it came from. missing_keys: providers without an API key and the variable that should hold it ("" when the
-    file names none); empty unless they were allowed. files: what `${file:}` read, for whoever watches for changes.
+    path: the file it came from. written: what it was made of. missing_keys: providers without an API key and the variable that
+    should hold it ("" when the file names none); empty unless they were allowed.
     """
 
     config: Config
     path: str
+    written: Written
     missing_keys: dict[str, str] = field(default_factory=dict)
-    files: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What `${file:}` read, for whoever watches for changes."""
+        return self.written.files(self.path)
 
 
 def load(path: str, environ: Environ[str, str], *, allow_missing_provider_keys: bool = False) -> Loaded:
@@ -37,12 +57,12 @@ def load(path: str, environ: Environ[str, str], *, allow_missing_provider_keys: 
 
     With `allow_missing_provider_keys` a provider whose key is not set is loaded without one and named in `missing_keys`.
     """
-    folder, files = FilePath(path).parent, list[str]()
+    folder, references = FilePath(path).parent, dict[str, str]()
 
     def read(name: str) -> str:
-        text = read_reference(name, folder)
-        files.append(str(folder / name))
-        return text
+        if name not in references:  # named twice it is the same text, whatever is written meanwhile
+            references[name] = read_reference(name, folder)
+        return references[name]
 
     report = Report(path)
     try:
@@ -51,7 +71,12 @@ def load(path: str, environ: Environ[str, str], *, allow_missing_provider_keys: 
         report.add(WHOLE_FILE, (), f"cannot be read: {getattr(error, 'strerror', None) or 'no such name can exist'}")
         raise ConfigError(report.problems()) from None
     config, missing = interpret(content, report, environ, read, allow_missing_provider_keys)
-    return Loaded(config, path, missing, tuple(dict.fromkeys(files)))
+    return Loaded(config, path, Written(content, references), missing)
+
+
+def load_written(written: Written, path: str, environ: Environ[str, str]) -> Config:
+    """The configuration again that `load` made of the same and of this environment, whatever is on disk now."""
+    return interpret(written.content, Report(path), environ, written.references.__getitem__)[0]
 
 
 def interpret(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from config_cases import BASE, ENVIRON, SECRET
 
-from gateway.config import ConfigError, Loaded, Problem, check, load
+from gateway.config import ConfigError, Loaded, Problem, check, load, load_written
 from gateway.config.masking import Span, mask
 from gateway.settings import Store
 
@@ -77,6 +77,18 @@ def test_a_loaded_configuration_does_not_print_its_secrets(loaded: Load) -> None
     for text in (repr(result), str(result.config)):
         assert "canary" not in text
         assert SECRET not in text
+
+
+def test_what_a_configuration_was_made_of_makes_it_again_and_is_not_printed(loaded: Load, tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text(CANARY)
+    text = BASE.replace("type:", 'api_key: "${file:key.txt}", type:')
+    result = loaded(text)
+    (tmp_path / "key.txt").unlink()
+    (tmp_path / "gateway.yaml").unlink()
+    assert load_written(result.written, result.path, ENVIRON) == result.config
+    assert result.files == ("key.txt",)
+    for shown in (repr(result), str(result.written)):
+        assert "canary" not in shown
 
 
 def test_a_stores_url_is_not_printed_for_it_may_hold_a_password() -> None:
