@@ -232,8 +232,7 @@ class Gateway:
         """Close the doors, settle, flush, close the store."""
         if self._lane is not None:
             self._lane.close()
-        await self.sockets.close()
-        await self.socketio.close()
+        await asyncio.gather(self.sockets.close(), self.socketio.close())
         if self._runner is not None:
             await self._runner.cleanup()
         if self._admin is not None:

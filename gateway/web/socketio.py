@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.errors import GatewayError
 from gateway.web.chats import Chats, Line
 from gateway.web.handlers import Handlers
+from gateway.web.parting import part
 from gateway.web.websocket import bearer
 
 NAMESPACE = "/ai/stream"
@@ -41,10 +42,18 @@ class SocketIoDoor:
         )
         self._space = _Namespace(handlers)
         self._server.register_namespace(self._space)
+        self._open: set[web.RequestHandler] = set()  # those that poll or hold a WebSocket, whoever they are
+        self._closing = False
         self._strangers: dict[str, float] = {}  # connections that have not said yet who they are, and since when
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        response: web.StreamResponse = await self._server.handle_request(request)
+        if self._closing:  # a poll that began now would be waited for
+            return web.Response(status=503)
+        self._open.add(request.protocol)
+        try:
+            response: web.StreamResponse = await self._server.handle_request(request)
+        finally:
+            self._open.discard(request.protocol)
         return response
 
     async def sweep(self) -> None:
@@ -57,10 +66,21 @@ class SocketIoDoor:
                 await server.eio.disconnect(eio)
 
     async def close(self) -> None:
-        """Tell every client that we go, and end their chats."""
-        for sid in list(self._space.open):
-            await self._server.disconnect(sid, namespace=NAMESPACE)
+        """Tell every client that we go, and end their chats and their transports."""
+        if self._closing:
+            return
+        self._closing = True
+        await part(self._open, [self._dismiss(eio) for eio in list(self._server.eio.sockets)])
         await self._server.shutdown()
+
+    async def _dismiss(self, eio: str) -> None:
+        """End a transport, after all that is still to be sent through it; the library itself would go on holding it open."""
+        server, socket = self._server, self._server.eio.sockets[eio]
+        sid = server.manager.sid_from_eio_sid(eio, NAMESPACE)
+        if sid is not None:  # else it is halfway in
+            await server.disconnect(sid, namespace=NAMESPACE)
+        await socket.close(wait=False, reason=server.reason.SERVER_DISCONNECT)
+        await socket.queue.put(None)  # ends the poll that waits, or the WebSocket's writer
 
 
 class _Namespace(socketio.AsyncNamespace):  # type: ignore[misc]

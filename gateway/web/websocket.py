@@ -20,6 +20,7 @@ from gateway.web.auth import Principal
 from gateway.web.chats import Chats, Line
 from gateway.web.door import refuse
 from gateway.web.handlers import Handlers
+from gateway.web.parting import part
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 FIRST_FRAME_S = 10.0
@@ -39,7 +40,7 @@ class WebSocketDoor:
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
-        self.open: set[web.WebSocketResponse] = set()
+        self.open: dict[web.RequestHandler, web.WebSocketResponse] = {}
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         # aiohttp refuses what reaches its limit, we what is above ours.
@@ -47,19 +48,19 @@ class WebSocketDoor:
         if not socket.can_prepare(request).ok:
             return refuse(self._handlers, request, upgrade_required())
         await socket.prepare(request)
-        self.open.add(socket)
+        self.open[request.protocol] = socket
         try:
             entered = await self._enter(request, socket)
             if entered is not None:
                 await self._converse(socket, *entered)
         finally:
-            self.open.discard(socket)
+            del self.open[request.protocol]
         return socket
 
     async def close(self) -> None:
         """Going away: every client is told so."""
-        for socket in list(self.open):
-            await socket.close(code=1001, message=b"the gateway is stopping")
+        sockets = list(self.open.values())
+        await part(self.open, (socket.close(code=1001, message=b"the gateway is stopping") for socket in sockets))
 
     async def _enter(self, request: web.Request, socket: web.WebSocketResponse) -> tuple[Principal, str, Tenant] | None:
         handlers = self._handlers

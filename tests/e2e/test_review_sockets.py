@@ -182,13 +182,15 @@ async def test_an_event_with_half_a_surrogate_pair_for_a_name_is_refused_like_an
 
 async def test_when_the_drain_time_is_over_a_chat_is_told_before_its_socket_closes(start_stack: Start) -> None:
     stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=0.6)
-    async with socket_of(stack) as socket:
-        await begin(socket, "a")
-        assert (await hear(socket))[0] == "chat.start"
+    async with socket_of(stack) as one, socket_of(stack) as other:
+        for socket in (one, other):
+            await begin(socket, "a")
+            assert (await hear(socket))[0] == "chat.start"
         await stack.gateway.drain()
         stopping = asyncio.create_task(stack.gateway.sockets.close())
-        told = await hear_out(socket)
-        error_in(told[-1], "a", "stream_interrupted")
-        assert (await socket.receive(timeout=2)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING)
-        assert socket.close_code == 1001
+        for socket in (one, other):
+            told = await hear_out(socket)
+            error_in(told[-1], "a", "stream_interrupted")
+            assert (await socket.receive(timeout=2)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING)
+            assert socket.close_code == 1001
         await stopping

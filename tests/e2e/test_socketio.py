@@ -14,6 +14,7 @@ import socketio
 from e2e_quota import account
 from e2e_sockets import OVER, Told, cancelled, check_chat, error_in, first_chunk_delay_s, start
 from e2e_stack import Stack, Start
+from e2e_tools import until
 from msgspec import json
 
 NAMESPACE = "/ai/stream"
@@ -232,6 +233,20 @@ async def test_a_chat_that_breaks_off_never_looks_complete(stack: Stack) -> None
         await client.say("chat.stream.start", start("r"))
         told = await client.hear_out()
     error_in(told[-1], "r", "stream_interrupted")
+
+
+async def test_when_the_drain_time_is_over_chats_are_told_before_their_connections_end(start_stack: Start) -> None:
+    stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=0.6)
+    async with connected(stack, transports=["websocket"]) as one, connected(stack, transports=["websocket"]) as other:
+        for client in (one, other):
+            await client.say("chat.stream.start", start("r"))
+            assert (await client.hear())[0] == "chat.start"
+        await stack.gateway.drain()
+        stopping = asyncio.create_task(stack.gateway.socketio.close())
+        for client in (one, other):
+            error_in((await client.hear_out())[-1], "r", "stream_interrupted")
+        await stopping
+        await until(lambda: not one.client.connected and not other.client.connected)
 
 
 async def test_a_message_over_a_mebibyte_ends_the_connection(stack: Stack) -> None:

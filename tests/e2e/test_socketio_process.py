@@ -1,18 +1,22 @@
-"""Socket.IO seen from outside the process: what its clients can write to the log."""
+"""Socket.IO seen from outside the process: what its clients can write to the log, and that none of them delays its end."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import aiohttp
+import pytest
+import socketio
+from e2e_tools import until
 from e2e_workers import Fleet, Run
 from msgspec import json
 from yarl import URL
 
 FORGED = '{"event":"forged"}'
 LINE = "x%0A%7B%22event%22%3A%22forged%22%7D%0A"  # FORGED on a line of its own
-ENGINE_OPEN, CONNECT, EVENT = "0", "40", "42"
+ENGINE_OPEN, ENGINE_CLOSE, CONNECT, EVENT = "0", "1", "40", "42"
 
 
 def engine(fleet: Fleet, query: str) -> URL:
@@ -86,3 +90,82 @@ async def test_what_a_client_gets_wrong_with_the_transport_is_no_event(run: Run)
     fleet.process.terminate()
     assert await fleet.ends() == 0
     assert fleet.told("library") == []
+
+
+# ---------------------------------------------------------------- SIGTERM
+
+STOP_S = 2.5  # idle connections are given one second, what is left another half; the rest is for the interpreter to end
+
+
+async def stops(fleet: Fleet) -> float:
+    """How long it takes from SIGTERM to an orderly end."""
+    began_at = time.monotonic()
+    fleet.process.terminate()
+    assert await fleet.ends(20) == 0
+    assert fleet.plain == []
+    assert fleet.told("library") == []
+    return time.monotonic() - began_at
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]])
+async def test_clients_that_wait_are_told_and_do_not_delay_the_end(run: Run, transports: list[str]) -> None:
+    fleet, told = await run(1), []
+    clients = [socketio.AsyncClient(reconnection=False) for _ in range(2)]
+    for client in clients:
+        client.on("disconnect", told.append, namespace="/ai/stream")
+        auth = {"token": fleet.headers["authorization"].removeprefix("Bearer ")}
+        await client.connect(
+            f"http://127.0.0.1:{fleet.port}",
+            namespaces=["/ai/stream"],
+            auth=auth,
+            transports=transports,
+            wait_timeout=5,
+        )
+    assert await stops(fleet) < STOP_S
+    await until(lambda: len(told) == 2, what="both were told")
+    assert told == [clients[0].reason.SERVER_DISCONNECT] * 2
+    for client in clients:  # one that polls would itself go on for seconds
+        if client.eio.http is not None:
+            await client.eio.http.close()
+
+
+async def test_a_client_that_is_halfway_in_does_not_delay_the_end(run: Run) -> None:
+    fleet = await run(1)
+    await opened(fleet)  # and never asks again
+    sid = await opened(fleet)
+
+    async def poll() -> str:
+        async with fleet.keeping.get(engine(fleet, f"EIO=4&transport=polling&sid={sid}")) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+    polling = asyncio.create_task(poll())
+    async with fleet.session.ws_connect(engine(fleet, "EIO=4&transport=websocket")) as socket:
+        await socket.receive()
+        probing = await opened(fleet)
+        async with fleet.session.ws_connect(engine(fleet, f"EIO=4&transport=websocket&sid={probing}")) as probe:
+            await probe.send_str("2probe")
+            assert (await probe.receive()).data == "3probe"
+            assert await stops(fleet) < STOP_S
+    assert await polling == ENGINE_CLOSE
+
+
+async def mute(fleet: Fleet, path: str) -> asyncio.StreamWriter:
+    """A WebSocket whose client answers nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", fleet.port)
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+    return writer
+
+
+@pytest.mark.parametrize("path", ["/socket.io/?EIO=4&transport=websocket", "/v1/stream", "/v1/stream?token=TOKEN"])
+async def test_clients_that_never_say_goodbye_do_not_delay_the_end(run: Run, path: str) -> None:
+    fleet = await run(1)
+    token = fleet.headers["authorization"].removeprefix("Bearer ")
+    writers = [await mute(fleet, path.replace("TOKEN", token)) for _ in range(3)]
+    assert await stops(fleet) < STOP_S
+    for writer in writers:
+        writer.close()
