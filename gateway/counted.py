@@ -15,8 +15,9 @@ from msgspec import structs
 
 from gateway.call import Call
 from gateway.dialects.anthropic_messages import ANTHROPIC
+from gateway.replay import Replay
 from gateway.routes import Choice
-from gateway.types import BadReply, Change, Request, Target, Translation, Unsupported, Written
+from gateway.types import BadReply, BadRequest, Change, Request, Target, Translation, Unsupported, Written
 from gateway.upstream.client import Upstream
 from gateway.upstream.fetch import UpstreamFailed, fetch
 from gateway.upstream.request import UpstreamRequest, header_lines
@@ -49,9 +50,15 @@ class Counts:
             return False
         return self._clock() >= self._until.get(tenant, 0.0)
 
-    async def ask(self, choice: Choice, request: Request, call: Call, translation: Translation) -> int | None:
-        """The tokens to hold for the input; None when the provider does not say in time."""
+    async def ask(self, choice: Choice, call: Call, replay: Replay, translation: Translation) -> int | None:
+        """The tokens to hold for the input; None when the provider does not say in time, or cannot be asked."""
         tenant = call.terms.tenant
+        try:
+            request = replay.request(call)
+        except BadRequest:  # a body that would have passed through unread: its provider is the one to refuse it
+            return None
+        if not isinstance(request, Request):
+            return None
         if len(self._until) >= TENANTS:
             self._until.clear()
         self._until[tenant] = self._clock() + PATIENCE_S + REST_S
@@ -102,7 +109,7 @@ def _question(
 ) -> tuple[str, Written] | None:
     try:
         question = choice.deployment.vendor.count(request, Target(choice.model, choice.abilities, translation))
-    except Unsupported:
+    except (Unsupported, BadRequest):
         return None
     if question is not None and choice.passthrough is ANTHROPIC and call.terms.surface == COUNTING:
         model = choice.model if call.peek.model != choice.model else None  # the client's own bytes say it best

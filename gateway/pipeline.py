@@ -51,7 +51,7 @@ from gateway.replay import Replay
 from gateway.routes import Choice, Routes
 from gateway.stores.keeper import Keeper
 from gateway.streaming import Stream
-from gateway.types import BadRequest, Continue, Notes, Request, Unsupported
+from gateway.types import BadRequest, Continue, Notes, Unsupported
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import UpstreamRequest, header_lines
 from gateway.upstream.transfer import Transfer
@@ -311,11 +311,9 @@ class Run(Outcome):
         if not self._reserve_as_learnt(choice, scopes):
             least = LEAST_CAP * call.peek.n if call.peek.max_tokens is None else call.peek.max_tokens * call.peek.n
             if counts.decides(call.terms.tenant, self._bound, least, self._keeper.room(scopes)):
-                request = self._p.replay.request(call)
-                if isinstance(request, Request):
-                    tokens = await counts.ask(choice, request, call, self._routes.translation)
-                    if tokens is not None and tokens < self._input and self._reserve_for(tokens, choice, scopes):
-                        counts.helped(call.terms.tenant)
+                tokens = await counts.ask(choice, call, self._p.replay, self._routes.translation)
+                if tokens is not None and tokens < self._input and self._reserve_for(tokens, choice, scopes):
+                    counts.helped(call.terms.tenant)
         return (self._want, self._cost(choice)) if self._input < self._bound else None
 
     def _admit(self) -> None:

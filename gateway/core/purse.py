@@ -13,14 +13,11 @@ from gateway.core.ledger_rows import MICROUSD, TOKENS, Account, Key
 ENDLESS = 1 << 62  # the `free` of a purse without a limit
 FIRST_BLOCK = 20_000  # tokens leased beyond need at most, at first ...
 LAST_BLOCK = 1_000_000  # ... and where leases are asked for again and again
-BLOCKS = {
-    TOKENS: (FIRST_BLOCK, LAST_BLOCK),
-    MICROUSD: (10 * FIRST_BLOCK, 10 * LAST_BLOCK),
-}  # at 10 USD for a million tokens
+# Of money as much as buys these tokens at 10 USD a million.
+BLOCKS = {TOKENS: (FIRST_BLOCK, LAST_BLOCK), MICROUSD: (10 * FIRST_BLOCK, 10 * LAST_BLOCK)}
 BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
-AHEAD_S = (
-    1.0  # so much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits
-)
+# So much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits.
+AHEAD_S = 1.0
 MODEST_S = 2.0  # after others asked for our lease, none is asked for ahead of need
 
 
@@ -84,9 +81,8 @@ class Purse:
         self.opening: tuple[int | None, ...] = ()  # the limit on its way to the ledger
         self.recalled = False
         self.free = ENDLESS if limit is None else 0
-        self.low = self.idle = (
-            self.free
-        )  # the least that was free since the last flush, and between the sweep and that flush
+        # The least that was free since the last flush, and between the sweep and that flush.
+        self.low = self.idle = self.free
         self.pace = 0.0  # tokens used a second, as of the last flush
         self.paced_s = self.recalled_s = float("-inf")
         self.block = 0

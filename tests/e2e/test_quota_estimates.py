@@ -65,6 +65,13 @@ async def test_a_tenant_at_its_limit_does_not_have_the_provider_asked_all_the_ti
     assert await counts_asked(stack) <= 1
 
 
+async def test_a_body_that_only_its_provider_may_refuse_is_short_of_room_like_any_other(start_stack: Start) -> None:
+    body = body_of(LONG, cap=50).replace(b'"user"', b'"alien"')
+    stack = await start_stack({"tenants": {"acme": {"quota": {"daily_tokens": reserve_of(body) // 2}}}})
+    assert (await call(stack, body)).status == 429
+    assert await counts_asked(stack) == 0
+
+
 async def test_where_the_truth_could_not_help_nobody_is_asked(start_stack: Start) -> None:
     stack = await start_stack({"tenants": {"acme": {"quota": {"daily_tokens": 100}}}})
     assert (await call(stack, body_of(LONG, cap=50))).status == 429
