@@ -171,6 +171,7 @@ class Attempt:
     def _conclude(self, fault: Fault | None) -> None:
         self.report.fault = fault
         self.report.sent = self.transfer is not None and self.transfer.sent
+        self.resend = None  # it leads back here, and circles wait for the garbage collector
 
 
 class WholeAnswer(Attempt):

@@ -80,6 +80,7 @@ class Flight(WholeAnswer):
                 usage = None  # the long way finds out why
             if usage is not None and sound(usage, self.want):
                 self.ended = True
+                self.resend = None  # it leads back here: a circle would wait for the garbage collector
                 self._express.arrive(self, answer, usage)
                 return
         super().on_end()
