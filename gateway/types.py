@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from gateway.errors import Fault, FaultKind
 
@@ -160,11 +160,15 @@ class Request(Struct, kw_only=True):
 
     model: str
     messages: list[Message]
+    max_tokens: int | None = None
+    stream: bool = False
+    include_usage: bool = False
+    echo: Any = None  # what the client's own dialect wants back when it writes the answer (Echo.request)
+    # From here on: what makes a request more than plain.
     tools: list[Tool] = field(default_factory=list)
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     legacy_functions: bool = False  # the client used the deprecated `functions` and wants that shape back
-    max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -184,13 +188,19 @@ class Request(Struct, kw_only=True):
     safety_identifier: str | None = None
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None
-    stream: bool = False
-    include_usage: bool = False
     extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
     unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
-    echo: Any = None  # what the client's own dialect wants back when it writes the answer (Echo.request)
     show_thoughts: bool | None = None  # whether the client wants to see thoughts (Gemini's includeThoughts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is said but the model, the messages, a limit, and how to answer. Most requests are plain."""
+        return structs.astuple(self)[_PLAIN:] == _UNSAID
+
+
+_PLAIN = Request.__struct_fields__.index("tools")
+_UNSAID = structs.astuple(Request(model="", messages=[]))[_PLAIN:]
 
 
 class Notes(Struct):

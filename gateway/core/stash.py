@@ -76,10 +76,7 @@ class Stash:
 
         before: the messages the answer replies to; with them equal texts of different conversations stay apart.
         """
-        for part in parts:
-            if _opaque(part) is not None:
-                break
-        else:
+        if not worth_keeping(parts):
             return
         items = [item for part in parts if (item := _item_of(part)) is not None]
         try:
@@ -147,6 +144,14 @@ class Stash:
         dropped = self._kept.pop(key, None)
         if dropped is not None:
             self.bytes -= len(dropped[1]) + len(key) + OVERHEAD_BYTES
+
+
+def worth_keeping(parts: Sequence[Part]) -> bool:
+    """Whether anything in an answer's parts is to be replayed."""
+    for part in parts:  # noqa: SIM110 - any() costs as much again as the loop
+        if _opaque(part) is not None:
+            return True
+    return False
 
 
 class Observer:

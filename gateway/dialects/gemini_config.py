@@ -62,6 +62,16 @@ def generation_config(request: Request, target: Target, notes: Notes) -> Wire:
     return config
 
 
+def plain_config(request: Request, target: Target, notes: Notes) -> Wire:
+    """The same for a request that is plain."""
+    config: Wire = {}
+    if request.max_tokens is not None:
+        _cap(config, request.max_tokens, target.abilities, notes)
+    if _thinks_aloud(request, target):
+        config["thinkingConfig"] = {"includeThoughts": True}
+    return config
+
+
 def wants_instruction(request: Request, abilities: Abilities) -> bool:
     """Whether JSON output can only be asked for in words, because the model takes either tools or a JSON format."""
     format = request.format
@@ -93,9 +103,7 @@ def _sampling(request: Request, abilities: Abilities, notes: Notes) -> Wire:
 def _limits(request: Request, abilities: Abilities, notes: Notes) -> Wire:
     limits: Wire = {}
     if request.max_tokens is not None:
-        limits["maxOutputTokens"] = min(request.max_tokens, abilities.max_output or request.max_tokens)
-        if limits["maxOutputTokens"] < request.max_tokens:
-            notes.warn("max_tokens_clamped")
+        _cap(limits, request.max_tokens, abilities, notes)
     if request.n > 1:
         if not abilities.candidate_count:
             raise Unsupported("n", "This model gives one answer at a time; use n = 1.")
@@ -111,6 +119,14 @@ def _limits(request: Request, abilities: Abilities, notes: Notes) -> Wire:
             limits["seed"] = request.seed % SEED_LIMIT
             notes.warn("seed_reduced")
     return limits
+
+
+def _cap(limits: Wire, max_tokens: int, abilities: Abilities, notes: Notes) -> None:
+    most = abilities.max_output
+    if most is not None and max_tokens > most:
+        notes.warn("max_tokens_clamped")
+        max_tokens = most
+    limits["maxOutputTokens"] = max_tokens
 
 
 def _penalties(request: Request, abilities: Abilities, notes: Notes) -> Wire:
@@ -139,6 +155,8 @@ def _format(format: ResponseFormat, abilities: Abilities, notes: Notes) -> Wire:
 
 def _thinking(request: Request, target: Target, notes: Notes) -> Wire:
     """`thinkingConfig`: a level or a budget, never both, and whether to show the thoughts."""
+    if request.effort is None and request.thinking is None:
+        return {"includeThoughts": True} if _thinks_aloud(request, target) else {}
     abilities = target.abilities
     effort, budget, show = _asked(request)
     show = show and request.show_thoughts is not False
@@ -159,6 +177,14 @@ def _thinking(request: Request, target: Target, notes: Notes) -> Wire:
     if on and asked and show and effort != "none":  # thoughts asked for while thinking is off are refused
         config["includeThoughts"] = True
     return config
+
+
+def _thinks_aloud(request: Request, target: Target) -> bool:
+    """Whether thoughts are to be shown where nobody asked for an effort."""
+    abilities = target.abilities
+    if not abilities.default_thinking or not (abilities.thinking_levels or abilities.thinking_budget):
+        return False
+    return target.translation.expose_reasoning and request.show_thoughts is not False
 
 
 def _asked(request: Request) -> tuple[str | None, int | None, bool]:

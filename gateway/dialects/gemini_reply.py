@@ -26,7 +26,7 @@ from gateway.dialects.gemini_wire import (
     signature_of,
     tool_call,
 )
-from gateway.types import BadReply, Choice, Reasoning, Refusal, Reply, Text, ToolCall
+from gateway.types import BadReply, Choice, FinishReason, Reasoning, Refusal, Reply, Text, ToolCall
 from gateway.types import Part as Piece
 
 _ANSWER = msgspec.json.Decoder(Answer)
@@ -49,9 +49,10 @@ def read_reply(body: bytes, undo: Undo | None) -> Reply:
     candidates = answer.candidates or []
     choices = [_choice(candidate, state, undo) for candidate in candidates] or [_blocked(answer)]
     again = None
-    if len(candidates) == 1 and paused(candidates[0].finish_reason or "", candidates[0].continuation_token or "", undo):
+    token = candidates[0].continuation_token if len(candidates) == 1 else None
+    if token and paused(candidates[0].finish_reason or "", token, undo):
         state.parts = list(choices[0].parts)
-        again = go_on(undo, candidates[0].continuation_token or "", usage, state)
+        again = go_on(undo, token, usage, state)
     return Reply(state.id, state.model, choices, usage, again=again)
 
 
@@ -79,7 +80,10 @@ def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
     for part in wire:
         _append(parts, part, state.id, index, undo)
     reason = candidate.finish_reason or ""
-    finish = finish_of(reason, any(isinstance(part, ToolCall) for part in parts), bool(parts))
+    if reason == "STOP" and len(parts) == 1 and type(parts[0]) is Text:
+        finish: FinishReason | None = "stop"
+    else:
+        finish = finish_of(reason, any(isinstance(part, ToolCall) for part in parts), bool(parts))
     if reason == RESTRICTED or finish is None:
         raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}", broken(reason))
     if finish == "content_filter" and candidate.finish_message:
@@ -92,8 +96,11 @@ def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
 
 def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: Undo | None) -> None:
     """Add what `part` holds. Neighbours of a kind become one, but never across a signature: it belongs to its own part."""
-    signature = signature_of(part)
-    if part.function_call is not None:
+    signature = signature_of(part) if part.thought_signature else None
+    media = part.function_call or part.inline_data
+    if part.text and not parts and not part.thought and media is None and signature is None:
+        parts.append(Text(part.text))  # nearly every answer
+    elif part.function_call is not None:
         ordinal = sum(isinstance(earlier, ToolCall) for earlier in parts)
         parts.append(tool_call(part, part.function_call, ordinal, response_id, index, undo))
     elif part.inline_data is not None:

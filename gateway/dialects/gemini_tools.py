@@ -194,9 +194,8 @@ class Toolbox:
         """Legal names first, so that an alias never takes the name of another tool; then the rest in the request's order."""
         names = [tool.name for tool in request.tools if _is_function(tool)] if request.tools else []
         for message in request.messages:
-            for part in message.parts:
-                if isinstance(part, ToolCall):
-                    names.append(part.name)
+            if message.role == "assistant":
+                names += [part.name for part in message.parts if isinstance(part, ToolCall)]
         if not names:
             return
         self._aliases.update((name, name) for name in names if LEGAL.fullmatch(name))
