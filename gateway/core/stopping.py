@@ -53,9 +53,12 @@ class StopMatcher:
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str | None]:
-    """Where the first of `stops` begins in `text`, and which; (-1, None) when there is none."""
-    found = [(at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
-    return min(found, key=lambda hit: hit[0]) if found else (-1, None)
+    """Where the first of `stops` begins in `text`, and which; (-1, None) when there is none.
+
+    The first is the one that is complete first: there a model that knows of them would have stopped writing.
+    """
+    found = [(at + len(stop), at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
+    return min(found)[1:] if found else (-1, None)
 
 
 class StoppedEvents:

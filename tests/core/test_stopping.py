@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.stopping import StopMatcher, StoppedEvents, first_stop, stopped
@@ -26,6 +26,7 @@ from gateway.types import (
 LETTERS = st.text("abE\n", max_size=12)
 
 
+@example(["E", "a", "E"], ["a", "EaE"])
 @given(st.lists(LETTERS, max_size=8), st.lists(LETTERS, max_size=3))
 def test_pieces_give_what_the_whole_text_gives(pieces: list[str], stops: list[str]) -> None:
     matcher = StopMatcher(stops)
@@ -49,6 +50,12 @@ def test_never_more_waits_than_the_longest_stop_less_a_character(pieces: list[st
 def test_the_earliest_stop_wins_not_the_first_of_the_list() -> None:
     assert first_stop("a END b STOP", ["STOP", "END"]) == (2, "END")
     assert first_stop("none", ["x", ""]) == (-1, None)
+
+
+def test_the_stop_that_is_complete_first_wins() -> None:
+    """A model writes on until one is complete: it never gets to the end of the one that began earlier."""
+    assert first_stop("EaE", ["a", "EaE"]) == (1, "a")
+    assert first_stop("say END", ["END", "y END"]) == (2, "y END")
 
 
 def events_of(*events: Event, stops: tuple[str, ...] = ("END",)) -> list[Event]:
