@@ -13,7 +13,7 @@ from functools import partial
 from gateway.call import Call
 from gateway.core.envelope import PREFIX, Sealer, unsealed
 from gateway.core.stash import Observer, Stash, worth_keeping
-from gateway.types import Event, Opaque, Part, Request
+from gateway.types import Event, Opaque, Part, Request, TextDelta
 
 FORGETFUL = frozenset({"openai_chat", "openai_completions", "native"})
 _MARK = PREFIX.encode()
@@ -58,15 +58,21 @@ class Replay:
 class Watching:
     """Sees a stream go by, and remembers it once it came to its end."""
 
-    __slots__ = ("_call", "_observer", "_replay")
+    __slots__ = ("_call", "_observer", "_replay", "_texts")
 
     def __init__(self, replay: Replay, call: Call) -> None:
         self._replay = replay
         self._call = call
         self._observer = Observer()
+        self._texts = self._observer.texts
 
     def see(self, events: Iterable[Event]) -> None:
         self._observer.see(events)
+
+    def heard(self, said: TextDelta) -> None:
+        """As `see`, for nothing but text."""
+        if not said.choice:
+            self._texts.append(said.text)
 
     def ended(self) -> None:
         self._replay.remember(self._call, self._observer.parts())

@@ -157,18 +157,18 @@ def worth_keeping(parts: Sequence[Part]) -> bool:
 class Observer:
     """Collects from a stream what `Stash.remember` wants of its first choice. Cheap: it keeps references, and parses nothing."""
 
-    __slots__ = ("_parts", "_texts")
+    __slots__ = ("_parts", "texts")
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
-        self._texts: list[str] = []  # of the text that is being said
+        self.texts: list[str] = []  # of the text that is being said
 
     def see(self, events: Iterable[Event]) -> None:
         for event in events:
             kind = type(event)
             if kind is TextDelta:
                 if not event.choice:  # type: ignore[union-attr]
-                    self._texts.append(event.text)  # type: ignore[union-attr]
+                    self.texts.append(event.text)  # type: ignore[union-attr]
             elif kind in _KEPT and not event.choice:  # type: ignore[union-attr]
                 self._keep(event)
 
@@ -185,9 +185,9 @@ class Observer:
             self._parts.append(event.block)
 
     def _said(self, opaque: Opaque | None) -> None:
-        if self._texts:
-            self._parts.append(Text("".join(self._texts), opaque=opaque))
-            self._texts = []
+        if self.texts:
+            self._parts.append(Text("".join(self.texts), opaque=opaque))
+            self.texts.clear()
 
     def parts(self) -> list[Part]:
         """The turn so far, for `Stash.remember`; its calls are without arguments."""

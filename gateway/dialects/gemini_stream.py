@@ -202,10 +202,15 @@ class Reader:
             state.citations = candidate.citation_metadata
 
     def _part(self, part: Part, state: _Candidate, logprobs: Raw, events: list[Event]) -> None:
+        text = part.text
         if part.function_call is not None:
             self._call(part, part.function_call, state, events)
             return
-        text = part.text
+        if text and not part.thought and not logprobs and not part.thought_signature:  # most of a stream
+            state.texts.append(text)
+            state.usable = True
+            events.append(TextDelta(text, state.index))
+            return
         if text and part.thought:
             state.thoughts.append(text)
             events.append(ReasoningDelta(text, state.index))
