@@ -371,6 +371,7 @@ class Choice(Struct):
     index: int = 0
     stop_sequence: str | None = None
     logprobs: Any = None
+    searches: list[str] = field(default_factory=list)  # what the vendor searched the web for, and says in no block
 
 
 class Reply(Struct):
@@ -466,6 +467,7 @@ class Annotated(Struct):
     content: ClassVar[bool] = False
     annotations: list[Any]
     choice: int = 0
+    searches: tuple[str, ...] = ()  # see Choice
 
 
 class Finished(Struct):

@@ -1,7 +1,7 @@
 """Stop sequences for an upstream that takes none: the answer's text ends before the first of them.
 
 Rule 1: a text that may be the beginning of a stop sequence waits until it is known: never more than the longest one less a
-character. Rule 2: nothing else is held back, and what is held goes out before anything that is not text.
+character. Rule 2: nothing else is held back, and what is held goes out before anything that is not text, but for what is said beside the answer.
 Rule 3: after a match the client gets no more content, but the stream is read to its end, because that is where usage stands.
 """
 
@@ -11,7 +11,19 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from gateway.types import Choice, Ended, Event, Failed, Finished, Text, TextDelta, ToolCall, ToolStart, UsageSeen
+from gateway.types import (
+    Annotated,
+    Choice,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolStart,
+    UsageSeen,
+)
 
 
 class StopMatcher:
@@ -89,7 +101,8 @@ class StoppedEvents:
                 out.append(Finished("tool_calls" if self._called else "stop", stop_sequence=matcher.found))
         else:
             self._called = self._called or isinstance(event, ToolStart)
-            held = "" if isinstance(event, UsageSeen) else matcher.end()
+            beside = isinstance(event, UsageSeen) or (isinstance(event, Annotated) and not event.annotations)
+            held = "" if beside else matcher.end()
             out += [TextDelta(held), event] if held else [event]
 
     def _after(self, event: Event, out: list[Event]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.core.usage import summed
-from gateway.dialects.gemini_annotations import read_logprobs, url_citations
+from gateway.dialects.gemini_annotations import read_logprobs, url_citations, web_searches
 from gateway.dialects.gemini_pause import go_on, paused
 from gateway.dialects.gemini_tools import Undo
 from gateway.dialects.gemini_wire import (
@@ -51,17 +51,18 @@ def read_reply(body: bytes, undo: Undo | None) -> Reply:
     again = None
     token = candidates[0].continuation_token if len(candidates) == 1 else None
     if token and paused(candidates[0].finish_reason or "", token, undo):
-        state.parts = list(choices[0].parts)
+        state.parts, state.searches = list(choices[0].parts), choices[0].searches
         again = go_on(undo, token, usage, state)
     return Reply(state.id, state.model, choices, usage, again=again)
 
 
 class _SoFar(Struct):
-    """Whose answer it is, and the parts that earlier answers of a chain gave."""
+    """Whose answer it is, and the parts and searches that earlier answers of a chain gave."""
 
     id: str
     model: str
     parts: list[Piece] = field(default_factory=list)
+    searches: list[str] = field(default_factory=list)
 
 
 def _blocked(answer: Answer) -> Choice:
@@ -88,10 +89,12 @@ def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
         raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}", broken(reason))
     if finish == "content_filter" and candidate.finish_message:
         parts.append(Refusal(candidate.finish_message))
+    searches = state.searches
     if candidate.grounding_metadata or candidate.citation_metadata:
         _annotate(parts, candidate, wire, said)
+        searches = list(dict.fromkeys([*searches, *web_searches(candidate.grounding_metadata)]))
     logprobs = read_logprobs(candidate.logprobs_result) if candidate.logprobs_result else None
-    return Choice(parts, finish if reason else None, index, logprobs=logprobs)
+    return Choice(parts, finish if reason else None, index, logprobs=logprobs, searches=searches)
 
 
 def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: Undo | None) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.core.stopping import StopMatcher, StoppedEvents, first_stop, stopped
 from gateway.types import (
+    Annotated,
     Choice,
     Ended,
     Event,
@@ -78,6 +79,14 @@ def test_what_is_held_goes_out_before_anything_else() -> None:
 
     assert seen == [TextDelta("One "), UsageSeen(Usage()), TextDelta("E"), ToolStart(0, "c", "f"), ToolDelta(0, "END"),
                     Finished("tool_calls"), Ended()]  # fmt: skip
+
+
+def test_what_is_said_beside_the_answer_does_not_part_a_stop() -> None:
+    beside: list[Event] = [Annotated([], searches=("weather",)), UsageSeen(Usage(1, 1))]
+
+    assert StoppedEvents(["END"]).feed([TextDelta("aE"), *beside, TextDelta("ND")]) == [
+        *(TextDelta("a"), *beside, Finished("stop", stop_sequence="END")),
+    ]
 
 
 def test_a_failure_before_the_match_is_one_and_after_it_is_none() -> None:
