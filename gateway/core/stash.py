@@ -2,7 +2,8 @@
 
 Most clients of OpenAI's shape send a conversation back without the fields they do not know: thinking blocks, signatures, blocks
 of server tools. A stash remembers each answered turn by the ids of its tool calls, or by its text where it called nothing, and
-puts back what is missing when the turn comes again. Pure: `now` is an argument, monotonic seconds.
+puts back what is missing when the turn comes again, and blocks among the texts, where such clients have no place for them. Pure:
+`now` is an argument, monotonic seconds.
 Rule 1: bounded by bytes, the least recently used goes first; nothing is older than TTL_S.
 Rule 2: tenants never meet: the tenant is part of every key. Rule 3: what the client did send is never replaced by less.
 """
@@ -108,7 +109,8 @@ class Stash:
         if turn is None:
             return message
         held = sum(_opaque(part) is not None for part in message.parts)
-        if held >= sum(item.opaque is not None for item in turn.items):
+        placed = not any(isinstance(part, VendorBlock) for part in message.parts)
+        if placed and held >= sum(item.opaque is not None for item in turn.items):
             return message
         parts = _woven(turn, message.parts) or ([] if held else _joined(turn, message.parts))
         return structs.replace(message, parts=parts) if parts else message

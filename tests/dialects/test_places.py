@@ -51,6 +51,8 @@ def claude(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
         (chat({"role": "system", "content": "s"}, {"role": "user", "content": [TEXT, PNG]}), "messages[1].content[1]"),
         (chat({"role": "user", "content": [{"type": "input_audio", "input_audio": WAV}]}), "messages[0].content[0]"),
         (chat({"role": "user", "content": "a"}, {"role": "assistant", "reasoning_content": "h", "content": "b", "audio": {"id": "x"}}), "messages[1].audio"),
+        (chat({"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "audio": {"id": "x"},
+               "extra_content": {"google": {"server_blocks": [{"toolCall": {}}]}}}), "messages[1].audio"),
         (chat({"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": CALLED},
               {"role": "tool", "tool_call_id": "c1", "content": [TEXT, ZIP]}), "messages[2].content[1]"),
         (chat({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}), "messages[1]"),
