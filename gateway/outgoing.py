@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.attempt import Attempt, WholeAnswer
 from gateway.call import Call, Outlet, Trail
+from gateway.core.places import respelled
 from gateway.replay import Replay
 from gateway.routes import Choice
 from gateway.streaming import RelayedStream, TranslatedStream
@@ -110,7 +111,10 @@ def write(
         notes.take_over(request)
         if cap is not None or temperature is not None:
             request = _with_defaults(request, cap, temperature)
-    return choice.dialect.write_request(request, Target(choice.model, choice.abilities, translation), notes)
+    written = choice.dialect.write_request(request, Target(choice.model, choice.abilities, translation), notes)
+    if notes.dropped:
+        notes.dropped = respelled(notes.dropped, call.terms.dialect.words)
+    return written
 
 
 def _with_defaults(request: Request, cap: int | None, temperature: float | None) -> Request:

@@ -11,7 +11,8 @@ Rule 3: lists keep the order of the wire. Translation only appends, so that turn
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Meta, Struct, field, structs
@@ -204,7 +205,7 @@ _UNSAID = structs.astuple(Request(model="", messages=[]))[_PLAIN:]
 
 
 class Notes(Struct):
-    """What a translation left out or changed. `dropped`: wire names of parameters; `warnings`: codes (docs/api.md).
+    """What a translation left out or changed. `dropped`: parameters by their Chat names, or the client's own; `warnings`: codes (docs/api.md).
 
     With `strict` a translator raises `UnsupportedParameter` instead of adding to `dropped`; call `drop()` and it does so.
     """
@@ -656,6 +657,7 @@ class EmbeddingReply(Struct):
     again: Continue | None = None  # not all inputs yet: the rest goes out in another request
 
 
+SAME: Mapping[str, str] = MappingProxyType({})  # the words of Chat itself
 COMMENT = b": ping\n\n"  # of server-sent events: heard by nobody, and keeps a connection open
 
 
@@ -664,6 +666,7 @@ class ClientHalf(Protocol):
 
     name: str
     ping: bytes  # what a stream says between two frames while nothing else is said
+    words: Mapping[str, str]  # its own for the fields that have others in Chat, by their Chat names
 
     def peek(self, body: bytes) -> Peek:
         """Read the top level. Raises BadRequest (code invalid_json when it is no JSON object)."""
@@ -726,6 +729,8 @@ class Passthrough(Protocol):
 
 class SameWords:
     """Of a dialect whose fields have the names that refusals use, and no places inside messages."""
+
+    words = SAME
 
     def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
         return refused

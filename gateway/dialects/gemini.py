@@ -61,6 +61,7 @@ class Gemini:
     """
 
     name = "gemini"
+    words = gemini_client_places.WORDS
     ping = b"\n\n"  # keeps a silent stream open, in both forms: google-genai takes a comment for JSON that is broken
 
     def __init__(self, model: str = "", stream: bool = False, array: bool = False) -> None:

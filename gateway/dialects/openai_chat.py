@@ -25,6 +25,7 @@ from gateway.dialects.openai_chat_writer import Writer
 from gateway.dialects.openai_errors import write_error
 from gateway.types import (
     COMMENT,
+    SAME,
     ClientError,
     Echo,
     Notes,
@@ -46,6 +47,7 @@ class OpenAIChat:
     """
 
     name = "openai_chat"
+    words = SAME
     ping = COMMENT
     # Asked on every call: functions as they are, without a call of their own in between.
     peek = staticmethod(peek)

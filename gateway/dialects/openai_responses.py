@@ -53,6 +53,7 @@ class OpenAIResponses:
     """
 
     name = "openai_responses"
+    words = openai_responses_places.WORDS
     ping = COMMENT
 
     def __init__(self, repair_history: bool = False) -> None:

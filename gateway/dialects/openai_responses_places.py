@@ -4,11 +4,13 @@ only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.core.places import Spelling, Spot, located
 from gateway.dialects.openai_body import read_object
 from gateway.dialects.openai_responses_items import read_items
 
-_FIELDS = {
+WORDS: Mapping[str, str] = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "response_format": "text.format",
@@ -17,7 +19,7 @@ _FIELDS = {
     "verbosity": "text.verbosity",
 }
 _TAILS = {".tool_call_id": ".call_id", ".thought_signature": ".encrypted_content"}
-_SPELLING = Spelling(_FIELDS, _TAILS, inner=".output[{at}]", item="[{at}]")
+_SPELLING = Spelling(WORDS, _TAILS, inner=".output[{at}]", item="[{at}]")
 
 
 def spelled(param: str, body: bytes) -> str:
