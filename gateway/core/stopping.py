@@ -1,4 +1,4 @@
-"""Stop sequences for an upstream that takes none: the answer's text ends before the first of them.
+"""Stop sequences for an upstream that takes none, or not so many: the answer's text ends before the first of them.
 
 Rule 1: a text that may be the beginning of a stop sequence waits until it is known: never more than the longest one less a
 character. Rule 2: nothing else is held back, and what is held goes out before anything that is not text, but for what is said beside the answer.
@@ -18,6 +18,9 @@ from gateway.types import (
     Event,
     Failed,
     Finished,
+    Paused,
+    Reply,
+    StreamReader,
     Text,
     TextDelta,
     ToolCall,
@@ -106,11 +109,34 @@ class StoppedEvents:
             out += [TextDelta(held), event] if held else [event]
 
     def _after(self, event: Event, out: list[Event]) -> None:
-        """The client has its answer: what breaks now only costs us the usage."""
+        """The client has its answer: what breaks now, or would go on elsewhere, only costs us the usage."""
         if isinstance(event, UsageSeen | Ended):
             out.append(event)
-        elif isinstance(event, Failed):
+        elif isinstance(event, Failed | Paused):
             out.append(Ended())
+
+
+class StoppedReader:
+    """A reader whose events are cut so; see types.StreamReader."""
+
+    __slots__ = ("_reader", "_stopped")
+
+    def __init__(self, reader: StreamReader, stops: Sequence[str]) -> None:
+        self._reader = reader
+        self._stopped = StoppedEvents(stops)
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._stopped.feed(self._reader.feed(data))
+
+    def eof(self) -> list[Event]:
+        return self._stopped.feed(self._reader.eof())
+
+
+def stopped_reply(reply: Reply, stops: Sequence[str]) -> Reply:
+    """A whole answer, cut in each of its choices. One that was to go on is over where a stop is met."""
+    choices = [stopped(choice, stops) for choice in reply.choices]
+    met = any(choice.stop_sequence is not None for choice in choices)
+    return structs.replace(reply, choices=choices, again=None if met else reply.again)
 
 
 def stopped(choice: Choice, stops: Sequence[str]) -> Choice:

@@ -110,9 +110,11 @@ def _limits(request: Request, abilities: Abilities, notes: Notes) -> Wire:
         limits["candidateCount"] = request.n
     stops = [text for text in request.stop if text] if request.stop else []
     if len(stops) > MAX_STOPS:
-        raise Unsupported("stop", f"This model takes at most {MAX_STOPS} stop sequences.")
+        if request.n > 1:
+            raise Unsupported("stop", f"This model takes at most {MAX_STOPS} stop sequences for several answers.")
+        notes.warn("stop_emulated")
     if stops:
-        limits["stopSequences"] = stops
+        limits["stopSequences"] = stops[:MAX_STOPS]
     if request.seed is not None:
         limits["seed"] = request.seed
         if not -SEED_LIMIT <= request.seed < SEED_LIMIT:
@@ -127,6 +129,12 @@ def _cap(limits: Wire, max_tokens: int, abilities: Abilities, notes: Notes) -> N
         notes.warn("max_tokens_clamped")
         max_tokens = most
     limits["maxOutputTokens"] = max_tokens
+
+
+def watched_stops(request: Request) -> tuple[str, ...]:
+    """The stop sequences to look for in the answer: all of them where there are more than Gemini takes."""
+    stops = tuple(text for text in request.stop if text)
+    return stops if len(stops) > MAX_STOPS else ()
 
 
 def _penalties(request: Request, abilities: Abilities, notes: Notes) -> Wire:

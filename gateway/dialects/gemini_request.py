@@ -10,7 +10,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.gemini_config import generation_config, instruction, plain_config, wants_instruction
+from gateway.dialects.gemini_config import (
+    generation_config,
+    instruction,
+    plain_config,
+    wants_instruction,
+    watched_stops,
+)
 from gateway.dialects.gemini_contents import plain_contents, split_system, write_contents
 from gateway.dialects.gemini_tools import Toolbox
 from gateway.types import Abilities, Notes, Request, Target, Unsupported, Written
@@ -70,7 +76,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if config:
         body["generationConfig"] = config
     encoded = _encoded(body)
-    return Written(encoded, undo=tools.undo(encoded))
+    return Written(encoded, undo=tools.undo(encoded, watched_stops(request) if request.stop else ()))
 
 
 def _read(request: Request, target: Target, notes: Notes) -> tuple[Toolbox, list[Wire], list[Wire]]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.stopping import StopMatcher, StoppedEvents, first_stop, stopped
+from gateway.core.stopping import StopMatcher, StoppedEvents, first_stop, stopped, stopped_reply
 from gateway.types import (
     Annotated,
     Choice,
+    Continue,
     Ended,
     Event,
     Failed,
     Finished,
+    Paused,
     ReasoningDelta,
+    Reply,
     Start,
     Text,
     TextDelta,
@@ -92,6 +95,17 @@ def test_what_is_said_beside_the_answer_does_not_part_a_stop() -> None:
 def test_a_failure_before_the_match_is_one_and_after_it_is_none() -> None:
     assert events_of(TextDelta("E"), Failed("truncated")) == [TextDelta("E"), Failed("truncated")]
     assert events_of(TextDelta("END"), Failed("truncated")) == [Finished("stop", stop_sequence="END"), Ended()]
+
+
+def test_an_answer_that_was_to_go_on_is_over_at_a_stop() -> None:
+    again = Continue(b"{}", [], None)
+    events: list[Event] = [TextDelta("a END"), UsageSeen(Usage(1, 1)), Paused(again)]
+    reply = Reply("", "m", [Choice([Text("a END")], "length")], None, again=again)
+
+    assert StoppedEvents(["END"]).feed(events)[-2:] == [UsageSeen(Usage(1, 1)), Ended()]
+    assert StoppedEvents(["STOP"]).feed(events)[-1:] == [Paused(again)]
+    assert stopped_reply(reply, ["END"]) == Reply("", "m", [Choice([Text("a ")], "stop", stop_sequence="END")], None)
+    assert stopped_reply(reply, ["STOP"]) == reply
 
 
 def test_a_stop_after_a_call_leaves_the_call_to_be_answered() -> None:
