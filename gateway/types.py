@@ -265,6 +265,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     thinking_budget: bool = False  # Gemini 2.5: an integer budget instead of levels
     requires_signature: bool = False
     candidate_count: bool = True
+    logprobs: bool = True  # tells log probabilities (Gemini)
     tools_with_schema: bool = True  # JSON schema output together with tools
     json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)

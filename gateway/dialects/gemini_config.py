@@ -51,9 +51,7 @@ def generation_config(request: Request, target: Target, notes: Notes) -> Wire:
     if not (request.presence_penalty is None and request.frequency_penalty is None):
         config.update(_penalties(request, target.abilities, notes))
     if request.logprobs:
-        config["responseLogprobs"] = True
-        if request.top_logprobs:
-            config["logprobs"] = request.top_logprobs
+        config.update(_logprobs(request, target.abilities, notes))
     if request.format is not None and not wants_instruction(request, target.abilities):
         config.update(_format(request.format, target.abilities, notes))
     thinking = _thinking(request, target, notes)
@@ -135,6 +133,13 @@ def watched_stops(request: Request) -> tuple[str, ...]:
     """The stop sequences to look for in the answer: all of them where there are more than Gemini takes."""
     stops = tuple(text for text in request.stop if text)
     return stops if len(stops) > MAX_STOPS else ()
+
+
+def _logprobs(request: Request, abilities: Abilities, notes: Notes) -> Wire:
+    if not abilities.logprobs:
+        notes.drop("logprobs", "logprobs_unsupported")
+        return {}
+    return {"responseLogprobs": True, **({"logprobs": request.top_logprobs} if request.top_logprobs else {})}
 
 
 def _penalties(request: Request, abilities: Abilities, notes: Notes) -> Wire:

@@ -17,6 +17,7 @@ WORDS: Mapping[str, str] = {
     "reasoning_effort": "reasoning.effort",
     "thinking": "reasoning.effort",
     "verbosity": "text.verbosity",
+    "logprobs": "top_logprobs",
 }
 _TAILS = {".tool_call_id": ".call_id", ".thought_signature": ".encrypted_content"}
 _SPELLING = Spelling(WORDS, _TAILS, inner=".output[{at}]", item="[{at}]")

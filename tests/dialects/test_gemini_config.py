@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from gemini_models import GEMINI_2_0, GEMINI_2_5, GEMINI_3, GEMINI_3_8, WEATHER, ask, body
+from msgspec import structs
 
 from gateway.types import Abilities, Notes, ResponseFormat, Translation, Unsupported
 
@@ -73,6 +74,14 @@ def test_a_low_temperature_is_advised_against_where_it_may_loop() -> None:
 
     assert config(GEMINI_3, notes, temperature=0.2) == {"temperature": 0.2}
     assert notes.warnings == ["low_temperature_may_loop"]
+
+
+def test_log_probabilities_are_asked_of_models_that_tell_them() -> None:
+    notes = Notes()
+
+    silent = structs.replace(GEMINI_3_8, logprobs=False)
+    assert config(silent, notes, logprobs=True, top_logprobs=2) == {}
+    assert (notes.dropped, notes.warnings) == (["logprobs"], ["logprobs_unsupported"])
 
 
 def test_more_tokens_than_the_model_makes_are_clamped() -> None:
