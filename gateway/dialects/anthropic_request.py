@@ -56,7 +56,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if not plain or thinking.wire is not None:
         body |= _settings(request, thinking, form, notes) | sampling
     body["messages"] = talk.messages  # last, behind everything that stays the same
-    encoded, headers = _encoded(body, request, target), _headers(bool(sampling))
+    encoded, headers = _encoded(body, request, target, notes), _headers(bool(sampling))
     if request.extra or thinking.wire is not None:
         headers += _betas(request, body, thinking)
     if plain:
@@ -160,14 +160,14 @@ def _marks_itself(request: Request) -> bool:
     return isinstance(options, dict) and options.get("mode") == "explicit"
 
 
-def _encoded(body: dict[str, Any], request: Request, target: Target) -> bytes:
-    """The body as JSON, with as many cache marks as Anthropic takes."""
+def _encoded(body: dict[str, Any], request: Request, target: Target, notes: Notes) -> bytes:
+    """The body as JSON, with such cache marks as Anthropic takes."""
     if target.translation.auto_cache and not _marks(body) and not _marks_itself(request):
         body.setdefault("cache_control", {"type": "ephemeral"})
         body["messages"] = body.pop("messages")
     try:
         encoded = _ENCODER.encode(body)
-        if b'"cache_control"' in encoded and _drop_marks(body):
+        if b'"cache_control"' in encoded and _mend_marks(body, notes):
             encoded = _ENCODER.encode(body)
         return encoded
     except (UnicodeError, RecursionError) as error:
@@ -178,17 +178,29 @@ def _marks(body: dict[str, Any]) -> list[Block]:
     """The blocks that bear a cache mark, in order."""
     marked = [block for block in chain(body.get("tools", ()), body.get("system", ())) if "cache_control" in block]
     for message in body["messages"]:
-        marked += [block for block in message["content"] if "cache_control" in block]
+        for block in message["content"]:
+            if block["type"] == "tool_result" and type(block.get("content")) is list:
+                marked += [part for part in block["content"] if "cache_control" in part]
+            if "cache_control" in block:
+                marked.append(block)
     return marked
 
 
-def _drop_marks(body: dict[str, Any]) -> bool:
-    """Keep the last ones, which cover the most; whether there were too many.
+def _mend_marks(body: dict[str, Any], notes: Notes) -> bool:
+    """Keep the last marks, which cover the most, with lifetimes that Anthropic has; whether anything was changed.
 
     One at the top of the body is one of the four: Anthropic puts it on the last block that can bear one.
     """
+    marked, changed = _marks(body), False
     room = MAX_CACHE_MARKS - ("cache_control" in body)
-    surplus = _marks(body)[:-room]
-    for block in surplus:
+    for block in marked[:-room]:
         del block["cache_control"]
-    return bool(surplus)
+        changed = True
+    for block in marked[-room:]:
+        ttl = block["cache_control"].get("ttl")
+        if ttl == "30m" or ttl == "12h":  # OpenAI's: an hour is the nearest, and the longest
+            block["cache_control"] = {**block["cache_control"], "ttl": "1h"}
+            changed = True
+            if ttl == "12h":
+                notes.warn("cache_ttl_shortened")
+    return changed

@@ -188,7 +188,7 @@ def test_a_cache_mark_on_a_message_belongs_to_its_last_part() -> None:
 
     assert parts({"role": "user", "content": content, "cache_control": marker}) == [Text("a"), Text("b", cache=marker)]
     breakpoint_ = {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}
-    assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache=marker)]
+    assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache={**marker, "ttl": "30m"})]
 
 
 def test_the_deprecated_function_shape_is_read_as_tools() -> None:
