@@ -272,6 +272,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
     custom_tools: bool = True  # takes free-form tools; without them they are functions of one string
     requires_responses: bool = False  # takes tools on /v1/responses only (OpenAI)
+    cache_breakpoints: bool = False  # takes marks of what to cache on parts of messages (OpenAI)
     chat_tools_effort_none: bool = False  # takes tools on /v1/chat/completions only with the effort none (OpenAI)
     default_effort: str | None = None  # the effort when none is asked for
     image_input: bool = True
