@@ -86,4 +86,11 @@ class OpenAIChat:
         return ChatTap(swallow_usage)
 
 
+class CompatibleChat(OpenAIChat):
+    """As servers speak it that imitate OpenAI: some know more members of messages, and want them back."""
+
+    change = staticmethod(passthrough.change_freely)
+
+
 OPENAI_CHAT = OpenAIChat()
+COMPATIBLE_CHAT = CompatibleChat()
