@@ -67,6 +67,7 @@ STREAMS: list[Column[StreamLoad]] = [
     cheaper("bare's CPU ÷ its", _chunk_us, BARE),
     added("first chunk, added p50 ms", lambda s: s.first.p50 / 1000, DIRECT),
     added("p99", lambda s: s.first.p99 / 1000, DIRECT),
+    added("after a pause", lambda s: s.paused_us / 1000, DIRECT),
     added("each chunk, added p50 ms", lambda s: s.delay.p50 / 1000, DIRECT),
     added("p99", lambda s: s.delay.p99 / 1000, DIRECT),
     added("gap, added p99 ms", lambda s: s.gap.p99 / 1000, DIRECT),

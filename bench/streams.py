@@ -2,8 +2,8 @@
 
     python -m bench.streams < plan.json        prints one line of JSON (StreamLoad)
 
-No HTTP is parsed beyond the status: the stamps (bench.answers) are found in the bytes, whatever stands around them. The streams
-start one after the other during `ramp_s`, so that a first chunk is not measured in a queue of hundreds; then for `window_s` all
+No HTTP is parsed beyond the status: the stamps (bench.answers) are found in the bytes, whatever stands around them. One stream goes
+ahead alone: what the first call after a pause waits for is a figure of its own. Then the streams start one after the other during `ramp_s`, so that a first chunk is not measured in a queue of hundreds; then for `window_s` all
 run, and chunks are counted; then everything is hung up, as clients do.
 """
 
@@ -26,6 +26,7 @@ from bench.programs import REPOSITORY, cpu_s, raise_file_limit, rss_mb
 EXCERPT = 300  # characters
 OK = b"HTTP/1.1 200 "
 SETTLE_S = 0.5  # after the last stream began
+PATIENCE_S = 5.0  # for the stream that goes ahead
 MORE = 1.5  # streams are longer than the window, so that none ends in it
 
 
@@ -52,7 +53,7 @@ class Spread(Struct, frozen=True):
 
 class StreamLoad(Struct, frozen=True):
     """What came of it. delay: from a chunk's writing to its arrival. gap: between arrivals of neighbours in one stream.
-    first: from the request's writing to the first chunk. `lost` counts missing or repeated chunks; `failed` streams that were
+    first: from the request's writing to the first chunk; paused_us the same of the one that went ahead. `lost` counts missing or repeated chunks; `failed` streams that were
     refused or cut, `silent` those without a first chunk when the window closed. cpu_s is used within the window, rss_mb is
     held at its end, by the measured program."""
 
@@ -63,6 +64,7 @@ class StreamLoad(Struct, frozen=True):
     delay: Spread
     gap: Spread
     first: Spread
+    paused_us: float
     lost: int
     failed: int
     silent: int
@@ -148,6 +150,7 @@ def request(plan: Plan) -> bytes:
 async def run(plan: Plan) -> StreamLoad:
     loop = asyncio.get_running_loop()
     tally, asked = Tally(), request(plan)
+    paused_us = await _ahead(plan, asked)
     streams: list[Stream] = []
     began = loop.time()
     for number in range(plan.streams):
@@ -169,11 +172,23 @@ async def run(plan: Plan) -> StreamLoad:
         spread(tally.delays_ns),
         spread(tally.gaps_ns),
         spread(tally.firsts_ns),
+        paused_us,
         tally.lost,
         len(failures),
         silent,
         failures[0] if failures else None,
     )
+
+
+async def _ahead(plan: Plan, asked: bytes) -> float:
+    """Microseconds to the first chunk of a stream that is alone; it is hung up then."""
+    loop, tally = asyncio.get_running_loop(), Tally()
+    _, stream = await loop.create_connection(lambda: Stream(tally, asked), "127.0.0.1", plan.port)
+    ends_at = loop.time() + PATIENCE_S
+    while stream.silent and stream.failure is None and loop.time() < ends_at:
+        await asyncio.sleep(0.005)
+    stream.transport.abort()
+    return spread(tally.firsts_ns).p50
 
 
 async def _count(plan: Plan, tally: Tally) -> tuple[float, float]:
