@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
 
 from gateway.call import LEFT, Outlet, Result, Trail
-from gateway.errors import CLIENTS_OWN, Fault, FaultKind, Next
-from gateway.types import BadReply, Continue, EmbeddingReply, Part, Passthrough, ProviderHalf, Reply, Vendor
+from gateway.errors import CLIENTS_OWN, Fault, Next
+from gateway.types import BadReply, Continue, EmbeddingReply, Failed, Part, Passthrough, ProviderHalf, Reply, Vendor
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -218,7 +218,7 @@ class WholeAnswer(Attempt):
         try:
             empty = self._relay(body) if self._passthrough is not None else self._translate(body)
         except BadReply as bad:
-            self._finish(error_inside(self._vendor, self.status, body) or bad_reply(str(bad), bad.kind))
+            self._finish(error_inside(self._vendor, self.status, body) or unusable(self._vendor, bad))
             return
         again, self._again = self._again, None
         if again is not None:
@@ -256,8 +256,16 @@ def nothing_in(reply: Reply | EmbeddingReply) -> bool:
     return True
 
 
-def bad_reply(log_message: str, kind: FaultKind = "bad_reply") -> Fault:
-    return Fault(kind=kind, next=Next.SAME, log_message=log_message)
+def bad_reply(log_message: str) -> Fault:
+    return Fault(kind="bad_reply", next=Next.SAME, log_message=log_message)
+
+
+def unusable(vendor: Vendor, bad: BadReply) -> Fault:
+    """A 200 that is no answer. Where its dialect can name the reason it is the same fault as inside a stream."""
+    if bad.kind == "bad_reply":
+        return bad_reply(str(bad))
+    fault = vendor.stream_fault(Failed(bad.kind, str(bad)))
+    return Fault(kind=fault.kind, next=_never_stop(fault.next), log_message=fault.log_message)
 
 
 def truncated() -> Fault:
@@ -272,8 +280,13 @@ def error_inside(vendor: Vendor, status: int, body: bytes) -> Fault | None:
     fault = vendor.fault(status, {}, body)
     return Fault(
         kind="error_event" if fault.kind in ("server_error", *CLIENTS_OWN) else fault.kind,
-        next=Next.SAME if fault.next is Next.STOP else fault.next,
+        next=_never_stop(fault.next),
         status=status,
         log_message=fault.log_message or fault.safe_message,
         retry_after_s=fault.retry_after_s,
     )
+
+
+def _never_stop(next_: Next) -> Next:
+    """Inside a 200 no error is the client's own."""
+    return Next.SAME if next_ is Next.STOP else next_

@@ -17,6 +17,7 @@ from gateway.dialects.gemini_wire import (
     Answer,
     Candidate,
     Part,
+    broken,
     finish_of,
     read_rejection,
     read_usage,
@@ -71,8 +72,8 @@ def glance(body: bytes) -> Glance:
             raise BadReply("an answer without candidates")
         return Glance(usage, False, "content_filter")
     first = answer.candidates[0]
-    if first.finish_reason == RESTRICTED:
-        raise BadReply(f"an answer that ended with {RESTRICTED}")
+    if any(candidate.finish_reason == RESTRICTED for candidate in answer.candidates):
+        raise BadReply(f"an answer that ended with {RESTRICTED}", broken(RESTRICTED))
     empty = not any(map(says, answer.candidates))
     return Glance(usage, empty, finish_of(first.finish_reason or "", _calls(first), usable=True))
 
