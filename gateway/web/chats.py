@@ -109,7 +109,8 @@ class Chats:
             method="WS",
             path=f"/{surface}",
         )
-        self._running: dict[str, tuple[SocketOutlet, asyncio.Task[None]]] = {}
+        self._running: dict[str, SocketOutlet] = {}  # by requestId; a chat that was stopped has its id no more
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, event: str, payload: Any) -> None:
         """One message of the client. What is wrong with it is answered with chat.error, never raised."""
@@ -131,11 +132,10 @@ class Chats:
 
     async def close(self) -> None:
         """The connection is gone: every chat ends, and is settled."""
-        for outlet, _ in self._running.values():
+        for outlet in self._running.values():
             outlet.leave()
-        tasks = [task for _, task in self._running.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=5)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
         self._line.close()
 
     def _start(self, payload: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ class Chats:
         name = name or f"req_{serial}"
         if name in self._running:
             raise InvalidRequest("A chat with this requestId is still running.", param="requestId")
-        if len(self._running) >= MAX_CHATS:
+        if len(self._tasks) >= MAX_CHATS:
             raise ConcurrencyExceeded(f"At most {MAX_CHATS} chats run on one connection.", retry_after_s=1)
         try:
             body = orjson.dumps({**payload, "stream": True})
@@ -155,8 +155,10 @@ class Chats:
         call = Call(f"req_{serial}", serial, self._terms_now(p.wall()), body, NATIVE.peek(body), p.wall(), p.clock())
         outlet = SocketOutlet(call, name, self._line, p.clock)
         self._handlers.take_room()
+        self._running[name] = outlet
         task = asyncio.ensure_future(self._run(call, outlet, name))
-        self._running[name] = (outlet, task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _terms_now(self, now: float) -> Terms:
         """What holds for the next chat: the token may have ended since the last one (`now` is unix seconds), and a reload may have
@@ -174,16 +176,17 @@ class Chats:
 
     def _stop(self, payload: dict[str, Any]) -> None:
         name = payload.get("requestId")
-        running = self._running.get(name) if isinstance(name, str) else None
-        if running is None:
+        outlet = self._running.pop(name, None) if isinstance(name, str) else None
+        if outlet is None:
             raise InvalidRequest("No chat with this requestId is running here.", param="requestId")
-        running[0].leave()
+        outlet.leave()
 
     async def _run(self, call: Call, outlet: SocketOutlet, name: str) -> None:
         try:
             await self._handlers.run(call, outlet)
         finally:
-            self._running.pop(name, None)
+            if self._running.get(name) is outlet:
+                del self._running[name]
 
     def _refuse(self, asked: Any, error: GatewayError) -> None:
         error.identify(f"req_{self._handlers.ids.serial()}")

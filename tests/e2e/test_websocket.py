@@ -289,9 +289,28 @@ async def test_a_chat_that_still_runs_keeps_its_id(start_stack: Start) -> None:
     stack = await start_stack(chunk_delay_s=0.02)
     async with connect(stack) as socket:
         await begin(socket, "same")
+        told = [await hear(socket)]
         await begin(socket, "same")
-        error_in(await hear(socket), "same", "invalid_request")
+        while told[-1][0] != "chat.error":
+            told.append(await hear(socket))
+        assert error_in(told.pop(), "same", "invalid_request")["param"] == "requestId"
+        check_chat(told + await hear_out(socket), "same")
+        await begin(socket, "same")
         check_chat(await hear_out(socket), "same")
+    assert len(await stack.calls_to("openai")) == 2
+
+
+async def test_the_id_of_a_stopped_chat_is_free_at_once(start_stack: Start) -> None:
+    stack = await start_stack(chunk_delay_s=0.02)
+    async with connect(stack) as socket:
+        await begin(socket, "same")
+        assert (await hear(socket))[0] == "chat.start"
+        await socket.send_json({"event": "chat.stream.stop", "data": {"requestId": "same"}})
+        await begin(socket, "same", preferredProvider="anthropic")
+        told = [await hear(socket)]
+        while told[-1][0] == "chat.chunk":  # of the first, from before it was stopped
+            told = [await hear(socket)]
+        assert check_chat(told + await hear_out(socket), "same")["provider"] == "anthropic"
         await begin(socket, "same")
         check_chat(await hear_out(socket), "same")
 
