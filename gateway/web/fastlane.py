@@ -146,7 +146,8 @@ class Connection(LaneWriter):
         return True
 
     def eof_received(self) -> bool:
-        # A half-closed client may still read its answer; aiohttp closes here too, and so do we.
+        # A client that only closed its sending side could still read, but until something is written to it TCP does not tell it
+        # from one that is gone: and the work for that one must stop now. aiohttp closes here too.
         return False
 
     def pause_writing(self) -> None:
