@@ -70,6 +70,11 @@ class Line:
         if flow is not None:
             self._flows.discard(flow)
 
+    @property
+    def empty(self) -> bool:
+        """Whether all that was put here has been sent."""
+        return not self._bytes
+
     def close(self) -> None:
         self._task.cancel()
 
@@ -137,6 +142,11 @@ class Chats:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
         self._line.close()
+
+    @property
+    def told(self) -> bool:
+        """Whether every chat has ended and its client has been sent all of it."""
+        return not self._tasks and self._line.empty
 
     def _start(self, payload: dict[str, Any]) -> None:
         p, serial = self._handlers.pipeline, self._handlers.ids.serial()

@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 16 * 1024
 class Protocol(web.RequestHandler):
     """One connection of aiohttp's door. It closes when aiohttp would, and where aiohttp would wait for ever (`tick`)."""
 
-    __slots__ = ("_began_at", "_begun", "_handlers", "_last", "_unsent")
+    __slots__ = ("_began_at", "_begun", "_handlers", "_last", "_unsent", "stays")
 
     def __init__(self, server: web.Server, handlers: Handlers) -> None:
         super().__init__(
@@ -39,6 +39,9 @@ class Protocol(web.RequestHandler):
         self._begun = False  # bytes came that made no request: of a body, or of a head if aiohttp waits for one
         self._began_at: float | None = None  # when `tick` first saw such a head
         self._last = False
+        self.stays = (
+            False  # it carries a conversation of many requests, which a stopping gateway lets go on (web.socketio)
+        )
 
     def data_received(self, data: bytes) -> None:
         requests = self._request_count
@@ -55,10 +58,10 @@ class Protocol(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """As aiohttp, but the answer is the last one when the gateway stops, and when its request was not read to the end:
-        what still comes is thrown away (aiohttp's lingering), and is no request."""
+        """As aiohttp, but the answer is the last one when the gateway stops and the connection does not stay, and when its request
+        was not read to the end: what still comes is thrown away (aiohttp's lingering), and is no request."""
         unread = not request.content.is_eof()
-        if unread or self._last:
+        if unread or (self._last and not self.stays):
             resp.force_close()
         self._begun = False
         finished = await super().finish_response(request, resp, start_time)
@@ -73,7 +76,7 @@ class Protocol(web.RequestHandler):
     def leave_when_idle(self) -> None:
         """Close now if nothing is going on here, else after the answer."""
         self._last = True
-        if self._idle:
+        if self._idle and not self.stays:
             self.force_close()  # aiohttp's close() would only stop to listen
 
     def tick(self, now: float) -> None:

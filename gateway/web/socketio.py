@@ -8,8 +8,10 @@ calls its user and goes nowhere: the token says who asks. A refused connection i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import socketio
@@ -19,11 +21,13 @@ from gateway.errors import GatewayError
 from gateway.web.chats import Chats, Line
 from gateway.web.handlers import Handlers
 from gateway.web.parting import part
+from gateway.web.protocol import Protocol
 from gateway.web.websocket import bearer
 
 NAMESPACE = "/ai/stream"
 MAX_MESSAGE_BYTES = 1024 * 1024
 ENTER_S = 10.0  # for a new connection to say who it is
+LAST_WORDS_S = 0.2  # twice, within web.parting's GOODBYE_S
 
 
 class SocketIoDoor:
@@ -47,14 +51,21 @@ class SocketIoDoor:
         self._strangers: dict[str, float] = {}  # connections that have not said yet who they are, and since when
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        if self._closing:  # a poll that began now would be waited for
+        if self._closing and not self._is_owed(request):  # a poll that began now would be waited for
             return web.Response(status=503)
         self._open.add(request.protocol)
         try:
             response: web.StreamResponse = await self._server.handle_request(request)
         finally:
             self._open.discard(request.protocol)
+        if response.status == 200 and isinstance(request.protocol, Protocol):
+            request.protocol.stays = True  # the next poll of a client whose chat runs on must find somebody
         return response
+
+    def _is_owed(self, request: web.Request) -> bool:
+        """Whether it is a poll for what is still to be said; `_dismiss` ends it."""
+        socket = self._server.eio.sockets.get(request.query.get("sid"))
+        return request.method == "GET" and socket is not None and not socket.closed
 
     async def sweep(self) -> None:
         """Once a second: let those go who connected and never say who they are."""
@@ -78,7 +89,10 @@ class SocketIoDoor:
         server, socket = self._server, self._server.eio.sockets[eio]
         sid = server.manager.sid_from_eio_sid(eio, NAMESPACE)
         if sid is not None:  # else it is halfway in
+            await self._space.say_all(sid)
             await server.disconnect(sid, namespace=NAMESPACE)
+            if not socket.upgraded:  # it polls, and may be between two polls
+                await _soon(socket.queue.empty)
         await socket.close(wait=False, reason=server.reason.SERVER_DISCONNECT)
         await socket.queue.put(None)  # ends the poll that waits, or the WebSocket's writer
 
@@ -111,6 +125,12 @@ class _Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
 
         self.open[sid] = Chats(self._handlers, principal, tenant, settings, "socketio", Line(send))
 
+    async def say_all(self, sid: str) -> None:
+        """Chats that the end of the drain has ended: their clients are told so before they are told to go."""
+        chats = self.open.get(sid)
+        if chats is not None and self._handlers.pipeline.stopped:
+            await _soon(lambda: chats.told)
+
     async def on_disconnect(self, sid: str, *reason: Any) -> None:
         chats = self.open.pop(sid, None)
         if chats is not None:
@@ -124,6 +144,13 @@ class _Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
         if chats is not None:
             chats.take(event, args[1] if len(args) > 1 else None)
         return None
+
+
+async def _soon(fact: Callable[[], bool]) -> None:
+    """Wait until `fact` is true, for a while."""
+    ends_at = time.monotonic() + LAST_WORDS_S
+    while not fact() and time.monotonic() < ends_at:
+        await asyncio.sleep(0.01)
 
 
 def _logger(name: str) -> logging.Logger:

@@ -235,11 +235,21 @@ async def test_a_chat_that_breaks_off_never_looks_complete(stack: Stack) -> None
     error_in(told[-1], "r", "stream_interrupted")
 
 
-async def test_when_the_drain_time_is_over_chats_are_told_before_their_connections_end(start_stack: Start) -> None:
-    stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=0.6)
-    async with connected(stack, transports=["websocket"]) as one, connected(stack, transports=["websocket"]) as other:
+TRANSPORTS = pytest.mark.parametrize("transport", ["polling", "websocket"])
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    "chunk_delay_s", [0.6, 0.01]
+)  # the end finds the client waiting in a poll, or between two of them
+async def test_when_the_drain_time_is_over_chats_are_told_before_their_connections_end(
+    start_stack: Start, transport: str, chunk_delay_s: float
+) -> None:
+    stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=chunk_delay_s)
+    long = [{"role": "user", "content": "word " * 500}]
+    async with connected(stack, transports=[transport]) as one, connected(stack, transports=[transport]) as other:
         for client in (one, other):
-            await client.say("chat.stream.start", start("r"))
+            await client.say("chat.stream.start", start("r", messages=long))
             assert (await client.hear())[0] == "chat.start"
         await stack.gateway.drain()
         stopping = asyncio.create_task(stack.gateway.socketio.close())
@@ -247,6 +257,17 @@ async def test_when_the_drain_time_is_over_chats_are_told_before_their_connectio
             error_in((await client.hear_out())[-1], "r", "stream_interrupted")
         await stopping
         await until(lambda: not one.client.connected and not other.client.connected)
+
+
+@TRANSPORTS
+async def test_a_chat_that_ends_within_the_drain_time_is_whole(start_stack: Start, transport: str) -> None:
+    stack = await start_stack(chunk_delay_s=0.1)
+    async with connected(stack, transports=[transport]) as client:
+        await client.say("chat.stream.start", start("r", messages=[{"role": "user", "content": "word " * 20}]))
+        told = [await client.hear()]
+        draining = asyncio.create_task(stack.gateway.drain())
+        check_chat(told + await client.hear_out(), "r")
+        await draining
 
 
 async def test_a_message_over_a_mebibyte_ends_the_connection(stack: Stack) -> None:
