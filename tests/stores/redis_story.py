@@ -38,6 +38,9 @@ class OldState:
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
+        with server.client() as client:  # what waits for a busy disk is written now; acknowledged it is already
+            client.config_set("appendfsync", "always")
+            client.config_set("appendfsync", "everysec")
         self.copy = Path(mkdtemp(dir=server.folder)) / "copy"
         shutil.copytree(server.folder / "appendonlydir", self.copy)
 
