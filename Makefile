@@ -1,5 +1,5 @@
 # make run     a running gateway with simulated providers, two minutes after cloning
-# make test    every test, with all that they need
+# make test    every test, with all that they need (JOBS=: how many files at once)
 # make clients  every client there is, against all providers; writes docs/compatibility.md
 # make bench   what the gateway costs, against nginx and a bare aiohttp proxy (BENCH=--quick, PEERS=1: bench/README.md)
 # make prove-quotas   that limits are never passed and nothing is forgotten, with processes killed on the way (ROUNDS=, SECONDS=, STORE=)
@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP_RUN := $(VENV)/.run-installed
 STAMP_TEST := $(VENV)/.test-installed
+JOBS ?= 2
 
 .PHONY: run test check clients bench prove-quotas lock generate clean
 
@@ -20,7 +21,8 @@ test: $(STAMP_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -p no:cacheprovider
+	$(BIN)/python -m pytest -p no:cacheprovider --ignore tests/bench --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -p no:cacheprovider tests/bench
 
 check: $(STAMP_TEST)
 	$(BIN)/ruff format --check .
