@@ -18,6 +18,7 @@ BLOCKS = {TOKENS: (FIRST_BLOCK, LAST_BLOCK), MICROUSD: (10 * FIRST_BLOCK, 10 * L
 BUSY_S = 1.0  # two asks within this time: the block was worth less than a second of traffic, so it doubles
 # So much traffic's worth of lease is kept in hand: a flush asks for it when half is gone, and no request waits.
 AHEAD_S = 1.0
+PLENTY = 64  # where a request takes no more than this part of what is left, lease for another like it is asked for ahead of need
 MODEST_S = 2.0  # after others asked for our lease, none is asked for ahead of need
 
 
@@ -32,6 +33,7 @@ class Purse:
     """One account's share. `settled` and `total` (leased by all holders) are the ledger's, as of `version`."""
 
     __slots__ = (
+        "ample",
         "announced",
         "asked_s",
         "block",
@@ -54,6 +56,7 @@ class Purse:
         "reserved",
         "seen_s",
         "settled",
+        "short",
         "surplus",
         "suspect",
         "total",
@@ -83,6 +86,8 @@ class Purse:
         self.free = ENDLESS if limit is None else 0
         # The least that was free since the last flush, and between the sweep and that flush.
         self.low = self.idle = self.free
+        self.short = 0  # what the last request took, when another like it would have to wait
+        self.ample = 0  # the largest request for which that counts, as of the ledger's last answer
         self.pace = 0.0  # tokens used a second, as of the last flush
         self.paced_s = self.recalled_s = float("-inf")
         self.block = 0
@@ -205,10 +210,14 @@ class Purse:
         self.surplus, self.recalled = 0, False
         if self.limit is not None and not leave:
             if wanted.amount or self.free < 0:
-                lacking = self.reserved - (self.leased - covered - self.giving)  # below 0: so much is free
-                ops += self._ask(lacking + wanted.amount, lacking + wanted.least if wanted.amount else 0, now_s)
-            elif self.used and now_s - self.recalled_s > MODEST_S:
-                ops += self._ask_ahead()
+                lacking = self.reserved - (self.leased - covered - self.giving)
+                ops += self._ask(lacking, wanted, now_s)
+            elif now_s - self.recalled_s > MODEST_S:
+                if self.free < self.short:
+                    ops += self._ask_soon(now_s)
+                elif self.used:
+                    ops += self._ask_ahead()
+        self.short = 0
         self.idle, self.low = min(self.idle, self.low), self.free
         return ops
 
@@ -219,17 +228,26 @@ class Purse:
         self.flushing_marks = (self.estimated, self.suspect)
         return Settle(self.key, self.used, covered, self.estimated, self.suspect)
 
-    def _ask(self, need: int, least: int, now_s: float) -> list[Op]:
+    def _ask(self, lacking: int, wanted: Wanted, now_s: float) -> list[Op]:
+        """`lacking`: beside what is wanted; below 0, so much is free."""
+        need, least = lacking + wanted.amount, lacking + wanted.least if wanted.amount else 0
         if need <= 0:
             return []
+        return [Ask(self.key, need, need + self._beyond(max(need, wanted.amount), now_s), max(0, least))]
+
+    def _beyond(self, need: int, now_s: float) -> int:
+        """How much more than is needed now: it doubles while leases are asked for again and again."""
         first, last = BLOCKS[self.key.unit]
         if now_s - self.asked_s < BUSY_S:
             self.block = min(max(2 * self.block, need), last)
         else:
             self.block = min(need, first)
         self.asked_s = now_s
-        beyond = max(self.block, int(self.pace * AHEAD_S))
-        return [Ask(self.key, need, need + beyond, max(0, least))]
+        return max(self.block, int(self.pace * AHEAD_S))
+
+    def _ask_soon(self, now_s: float) -> list[Op]:
+        """Another request like the last one would wait. In a burst that comes again and again; so only its first one waits."""
+        return [Ask(self.key, 0, self._beyond(self.short, now_s), self.short)]
 
     def _ask_ahead(self) -> list[Op]:
         """In a flush that happens anyway: lease that nobody waits for, so little of it where room is scarce (ledger.SHARE)."""
@@ -249,6 +267,8 @@ class Purse:
         self.suspect -= self.flushing_marks[1]
         self.flushing, self.flushing_marks, self.giving = 0, (0, 0), 0
         self.seen_s = now_s
+        room = self.room
+        self.ample = 0 if room is None else room // PLENTY
         self._balance()
         self.low = self.free  # what was just granted counts from the moment on in which it was asked for
 

@@ -76,6 +76,7 @@ class Wallet:
         self.version = 0  # of the newest account loaded; what we wrote ourselves does not count, since others may have written before
         self._from = self._until = 0.0
         self._groups: dict[Scopes, tuple[Purse, ...]] = {}
+        self.short: set[Purse] = set()  # another request like the last one would have to wait
         self._dirty: set[Purse] = set()
         self._leased: set[Purse] = set()
         self._outdated: set[Purse] = set()  # the ledger has a row with another limit than the configuration
@@ -102,6 +103,9 @@ class Wallet:
             purse.free = free = purse.free - tokens
             if free < purse.low:
                 purse.low = free
+                if free < tokens <= purse.ample:
+                    purse.short = tokens
+                    self.short.add(purse)
         return Hold(tokens, scopes, purses, self.periods, money)
 
     def settle(self, hold: Hold, used: int, spent: int = 0) -> None:
@@ -206,8 +210,8 @@ class Wallet:
         stale = [key for key, purse in self.purses.items() if key.period not in self.periods and purse.empty]
         for key in stale:
             purse = self.purses.pop(key)
-            self._dirty.discard(purse)
-            self._outdated.discard(purse)
+            for known in (self._dirty, self._outdated, self.short):
+                known.discard(purse)
 
     def purse(self, key: Key) -> Purse:
         """The purse of an account, made when it is new."""
@@ -311,8 +315,10 @@ class Wallet:
         now_s is monotonic. With `leave` everything free goes back.
         """
         ops: list[Op] = []
-        touched = self._dirty | {p for p in self._leased if leave or p.returns} | wanted.keys() | self._outdated
-        self._dirty, self._outdated = set(), set()
+        touched = (
+            self._dirty | {p for p in self._leased if leave or p.returns} | wanted.keys() | self._outdated | self.short
+        )
+        self._dirty, self._outdated, self.short = set(), set(), set()
         for purse in sorted(touched, key=lambda p: p.key):
             ops += purse.collect(wanted.get(purse, NOTHING), now_s, leave)
         return ops

@@ -150,15 +150,13 @@ class Keeper:
 
     def try_hold(self, scopes: Scopes, tokens: int, at: float | None = None, cost: Cost | None = None) -> Hold | None:
         """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed. `at`: unix seconds, now."""
-        return self._wallet.take(scopes, tokens, self._clock() if at is None else at, cost)
+        hold = self._wallet.take(scopes, tokens, self._clock() if at is None else at, cost)
+        if self._wallet.short:
+            self._pump.wake()
+        return hold
 
     async def hold(
-        self,
-        scopes: Scopes,
-        tokens: int,
-        wait_s: float = 0.3,
-        less: Less | None = None,
-        cost: Cost | None = None,
+        self, scopes: Scopes, tokens: int, wait_s: float = 0.3, less: Less | None = None, cost: Cost | None = None
     ) -> Hold:
         """Reserve `tokens` on all scopes, and `cost` on its own, day and month: all or none. Raises Refused.
 

@@ -246,7 +246,7 @@ class Pump:
 
     async def _pause(self) -> None:
         pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self.queue.patience_s)
-        if self.queue.asks and self._call is None:
+        if (self.queue.asks or self._wallet.short) and self._call is None:
             pause_s = min(pause_s, self._ask_s - self._now_s())
         if self._call is None and self._failures:
             pause_s = min(pause_s, self._retry_s - self._now_s())
@@ -320,9 +320,9 @@ class Pump:
     def _sync_due(self, now_s: float) -> bool:
         if self._elapsed("sweep", SWEEP_S, now_s):
             self._wallet.sweep(now_s)
-        if self._resets or (self.queue.asks and now_s >= self._ask_s):
-            return True
         wallet = self._wallet
+        if self._resets or ((self.queue.asks or wallet.short) and now_s >= self._ask_s):
+            return True
         idle = not (wallet.unsettled or self._refused or wallet.outdated or wallet.returns or self.board.restless)
         return (not idle and now_s >= self._due.get("flush", 0.0)) or now_s >= self._due.get("beat", 0.0)
 
