@@ -139,9 +139,11 @@ class Chats:
         """The connection is gone: every chat ends, and is settled."""
         for outlet in self._running.values():
             outlet.leave()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
-        self._line.close()
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=5)
+        finally:
+            self._line.close()  # also when we are cancelled here: who says goodbye may hang up at once
 
     @property
     def told(self) -> bool:

@@ -128,6 +128,19 @@ async def test_a_client_that_reads_nothing_is_let_go(start_stack: Start, monkeyp
         await until(lambda: not stack.gateway.sockets.open and not carriers())
 
 
+async def test_a_client_that_says_goodbye_and_hangs_up_at_once_leaves_nothing(start_stack: Start) -> None:
+    stack = await start_stack(chunk_delay_s=0.2)
+    async with socket_of(stack) as socket:
+        await begin(socket, "a")
+        assert (await hear(socket))[0] == "chat.start"
+        assert socket._response.connection is not None
+        transport = socket._response.connection.transport
+        await socket._writer.close()
+        transport.abort()
+        await until(lambda: not stack.gateway.sockets.open and not stack.gateway.handlers.in_flight.value)
+    await until(lambda: not carriers(), what="nothing carries for a socket that is gone")
+
+
 async def test_a_client_that_leaves_while_it_is_being_let_in_leaves_nothing(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
