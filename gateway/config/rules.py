@@ -85,9 +85,26 @@ def _store_url(url: str) -> str:
         raise Wrong("the path of the database is missing", "Write sqlite:///path")
     if scheme == "sqlite" and not rest.startswith("/"):
         raise Wrong("there is a host where none can be", "Write sqlite:/// with three slashes, then the path")
-    if scheme.startswith("redis") and not rest.partition("/")[0].rpartition("@")[2]:
-        raise Wrong("the host of the server is missing", "Write redis://host:6379/0")
+    if scheme.startswith("redis"):
+        if not rest.partition("/")[0].rpartition("@")[2]:
+            raise Wrong("the host of the server is missing", "Write redis://host:6379/0")
+        _redis_place(url)
     return url
+
+
+def _redis_place(url: str) -> None:
+    """What the driver would not start with is said here already. Nothing is quoted: there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        known = parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, brackets that do not match
+        known = False
+    if not known:
+        raise Wrong("there is no host and port that could be connected to", "Write redis://host:6379/0")
+    if not re.fullmatch("/?|/[0-9]+", parts.path):
+        raise Wrong("a database is a number", "Write redis://host:6379/0")
+    if parts.fragment or parts.query not in ("", "allow_volatile=0", "allow_volatile=1"):
+        raise Wrong("there is an option that is not known", "?allow_volatile=1 is the only one; # in a password is %23")
 
 
 def _thresholds(percents: list[int]) -> list[int]:
