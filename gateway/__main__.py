@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from gateway import __version__
 from gateway.commands import check, demo, explain, quota, serve, simulate
-from gateway.commands.failing import CommandError, exit_code
+from gateway.commands.failing import CommandError, exit_code, known_tenant
 from gateway.config import load, schema_text
 from gateway.web.auth import mint
 
@@ -89,9 +89,10 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 
 def _token(arguments: argparse.Namespace) -> int:
-    auth = load(arguments.config, os.environ, allow_missing_provider_keys=True).config.auth
+    config = load(arguments.config, os.environ, allow_missing_provider_keys=True).config
+    known_tenant(config, arguments.tenant)
     try:
-        print(mint(auth, arguments.tenant, arguments.user, [arguments.role], arguments.ttl, time.time()))
+        print(mint(config.auth, arguments.tenant, arguments.user, [arguments.role], arguments.ttl, time.time()))
     except ValueError as error:
         raise CommandError(str(error), 2) from None
     return 0

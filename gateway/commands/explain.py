@@ -7,7 +7,7 @@ import os
 import time
 
 from gateway.app import load_routes, read_catalogue, read_prices
-from gateway.commands.failing import CommandError
+from gateway.commands.failing import CommandError, known_tenant
 from gateway.config import load
 from gateway.core.ledger_views import usd
 from gateway.core.routing import Candidate, UnknownModel, UnknownProvider
@@ -17,9 +17,7 @@ from gateway.routes import Routes
 def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config, os.environ, allow_missing_provider_keys=True).config
     routes = load_routes(config, read_catalogue(), read_prices())
-    tenant = routes.tenant(arguments.tenant)
-    if tenant is None:
-        raise CommandError(f"there is no tenant '{arguments.tenant}', and tenants.default.allow_unlisted is off", 2)
+    tenant = known_tenant(config, arguments.tenant)
     try:
         plan = routes.router.plan(
             arguments.model, providers=tenant.providers, models=tenant.models, preferred=arguments.provider

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from gateway.config import ConfigError
+from gateway.settings import NAME, Config, Tenant
 
 
 class CommandError(Exception):
@@ -14,6 +15,16 @@ class CommandError(Exception):
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.code = code
+
+
+def known_tenant(config: Config, name: str) -> Tenant:
+    """The settings of the tenant `name`. Raises CommandError for one that nobody serves."""
+    tenant = config.tenant(name)
+    if tenant is not None:
+        return tenant
+    if not NAME.match(name):
+        raise CommandError(f"{name!r} cannot be a tenant's name", 2)
+    raise CommandError(f"there is no tenant '{name}', and tenants.default.allow_unlisted is off", 2)
 
 
 def exit_code(command: Callable[[], int]) -> int:

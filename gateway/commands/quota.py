@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 
-from gateway.commands.failing import CommandError
+from gateway.commands.failing import CommandError, known_tenant
 from gateway.config import load
 from gateway.core.ledger_rows import MICROUSD
 from gateway.core.ledger_views import AccountView, usd
@@ -26,6 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
         rows = asyncio.run(_work(config, arguments.tenant, arguments.action))
     except StoreError as error:
         raise CommandError(str(error)) from None
+    if not any(row.used or row.leased for row in rows):
+        known_tenant(
+            config, arguments.tenant
+        )  # one that was taken out of the file is shown while there is something to show
     print(ROW.format("scope", "window", "period", "limit", "used", "leased", "remaining"))
     for row in rows:
         limit = "none" if row.limit is None else _shown(row, row.limit)
