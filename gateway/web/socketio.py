@@ -44,6 +44,7 @@ class SocketIoDoor:
             logger=_logger("socketio.server"),
             engineio_logger=_logger("engineio.server"),
         )
+        self._server.eio.disconnect = self._let_go
         self._space = _Namespace(handlers)
         self._server.register_namespace(self._space)
         self._open: set[web.RequestHandler] = set()  # those that poll or hold a WebSocket, whoever they are
@@ -75,6 +76,13 @@ class SocketIoDoor:
         for eio, since in self._strangers.items():
             if now - since > ENTER_S:
                 await server.eio.disconnect(eio)
+
+    async def _let_go(self, eio: str) -> None:
+        """Instead of the library's own, which waits until the client has fetched its goodbye: for ever when it polls no more."""
+        sockets = self._server.eio.sockets
+        if eio in sockets:
+            await sockets[eio].close(wait=False, reason=self._server.reason.SERVER_DISCONNECT)
+            sockets.pop(eio, None)
 
     async def close(self) -> None:
         """Tell every client that we go, and end their chats and their transports."""

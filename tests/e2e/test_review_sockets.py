@@ -193,6 +193,32 @@ async def test_an_event_with_half_a_surrogate_pair_for_a_name_is_refused_like_an
     assert [line for line in stack.log_lines() if line["event"] == "library"] == []
 
 
+async def polling(stack: Stack) -> str:
+    """The URL of a new session of long polling, of a client that has not said who it is."""
+    url = f"{stack.origin}/socket.io/?EIO=4&transport=polling"
+    async with stack.session.get(url) as opened:
+        return f"{url}&sid=" + json.decode((await opened.text())[1:])["sid"]
+
+
+@pytest.mark.parametrize("body", [b"4" * (1024 * 1024 + 1), b"2", b"6"], ids=["over a mebibyte", "ping", "noop"])
+async def test_a_post_that_no_client_may_send_ends_its_session_at_once(stack: Stack, body: bytes) -> None:
+    async with asyncio.timeout(5), stack.session.post(await polling(stack), data=body) as answer:
+        assert answer.status == 400
+    assert stack.gateway.socketio.server._server.eio.sockets == {}
+
+
+async def test_a_stranger_that_polls_no_more_keeps_nobody_else(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.web.socketio.ENTER_S", 0.1)
+    for _ in range(2):
+        await polling(stack)
+    await stack.gateway.socketio.sweep()
+    await asyncio.sleep(0.15)
+    async with asyncio.timeout(5):
+        await stack.gateway.socketio.sweep()
+    assert stack.gateway.socketio.server._server.eio.sockets == {}
+    assert len(stack.gateway.socketio.server._server.environ) == 0
+
+
 async def test_when_the_drain_time_is_over_a_chat_is_told_before_its_socket_closes(start_stack: Start) -> None:
     stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=0.6)
     async with socket_of(stack) as one, socket_of(stack) as other:
