@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from gateway.web.websocket import bearer
 
 NAMESPACE = "/ai/stream"
 MAX_MESSAGE_BYTES = 1024 * 1024
+OF_A_PACKET = ("handler error", "receive error")  # how the library's words end for what came of a client's packet
 ENTER_S = 10.0  # for a new connection to say who it is
 LAST_WORDS_S = 0.2  # twice, within web.parting's GOODBYE_S
 
@@ -171,8 +173,14 @@ def _logger(name: str) -> logging.Logger:
 
 def _tells_of_a_fault(record: logging.LogRecord) -> bool:
     """Only what the library says of an exception: those texts are its own. All its others quote a client's query or packets,
-    tell of the client's mistakes, and anyone can cause them without a credential."""
-    return record.exc_info is not None
+    tell of the client's mistakes, and anyone can cause them without a credential. So can they an exception of a packet that
+    the library could not read: it is told where code of ours had part in it."""
+    if record.exc_info is None:
+        return False
+    if not str(record.msg).endswith(OF_A_PACKET):
+        return True
+    frames = traceback.walk_tb(record.exc_info[2])
+    return any(frame.f_globals.get("__name__", "").startswith("gateway.") for frame, _ in frames)
 
 
 def _header_of(environ: dict[str, Any]) -> Any:

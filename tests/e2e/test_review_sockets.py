@@ -219,6 +219,35 @@ async def test_a_stranger_that_polls_no_more_keeps_nobody_else(stack: Stack, mon
     assert len(stack.gateway.socketio.server._server.environ) == 0
 
 
+GARBAGE = (b"\xff\xfe", b"42[", b"40/ai/stream,{bad", b'451-["x"]', b"4", b"9", b"", b"4" * 99, b'42{"a":1}', b"42[]")
+
+
+async def test_what_strangers_send_is_no_error_in_the_log_and_a_fault_of_ours_is(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"{stack.origin}/socket.io/?EIO=4&transport=websocket"
+    for packet in GARBAGE:
+        async with stack.session.post(await polling(stack), data=packet) as answer:
+            assert answer.status in (200, 400)
+        async with stack.session.ws_connect(url) as socket:
+            await socket.receive()
+            await socket.send_str(packet.decode("latin-1"))
+            await socket.send_bytes(packet)
+    await asyncio.sleep(0.1)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith(("engineio", "socketio"))] == []
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.web.chats.Chats.take", broken)
+    async with stack.session.ws_connect(url) as socket:
+        await socket.receive()
+        await socket.send_str('40/ai/stream,{"token":"' + stack.token() + '"}')
+        await socket.receive()
+        await socket.send_str('42/ai/stream,["chat.stream.start",{}]')
+        await until(lambda: [r for r in caplog.records if r.exc_info and r.exc_info[0] is ZeroDivisionError])
+
+
 async def test_when_the_drain_time_is_over_a_chat_is_told_before_its_socket_closes(start_stack: Start) -> None:
     stack = await start_stack({"server": {"drain_s": 0.1}}, chunk_delay_s=0.6)
     async with socket_of(stack) as one, socket_of(stack) as other:

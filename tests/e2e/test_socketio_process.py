@@ -72,9 +72,7 @@ async def test_nothing_that_a_client_sends_stands_raw_in_the_log(run: Run) -> No
 
     assert fleet.plain == []
     assert fleet.told("forged") == []
-    library = fleet.told("library")
-    assert library, "faults of the library are told, in lines of ours"
-    assert not [row for row in library if "forged" in row["message"]]
+    assert fleet.told("library") == []
 
 
 async def test_what_a_client_gets_wrong_with_the_transport_is_no_event(run: Run) -> None:
