@@ -163,6 +163,9 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "auto_cache": "Have Anthropic cache the prompts of requests that bring no cache marks of their own.",
         "expose_reasoning": "Show the model's reasoning to callers whose dialect has a place for it.",
         "expose_opaque": "Show Chat callers the blocks of tools that a vendor ran (searches, code), in `extra_content`.",
-        "model_echo": "The model's name in answers: as `requested`, or the `upstream` one.",
+        "model_echo": (
+            "The model's name in translated answers: as `requested`, or the `upstream` one. "
+            "Answers that pass through keep the provider's."
+        ),
     },
 }
