@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.dialects.openai_effort import effort_of, takes_sampling
 from gateway.dialects.openai_responses_turns import write_input
-from gateway.dialects.openai_responses_undo import Undo, legal_name
+from gateway.dialects.openai_undo import Undo, legal_name
 from gateway.types import Abilities, Notes, Request, ResponseFormat, Target, Tool, ToolChoice, Unsupported, Written
 
 Wire = dict[str, Any]

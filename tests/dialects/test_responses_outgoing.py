@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from responses_kit import check_request
 
 from gateway.dialects.openai_responses import OPENAI_RESPONSES
-from gateway.dialects.openai_responses_undo import Undo, legal_name
+from gateway.dialects.openai_undo import Undo, legal_name
 from gateway.types import (
     Abilities,
     Audio,
