@@ -195,13 +195,20 @@ def test_a_signature_goes_back_on_its_own_call_only() -> None:
     assert "thoughtSignature" not in made[2]
 
 
-def test_calls_of_other_models_are_vouched_for_in_the_current_turn_only() -> None:
+def test_calls_of_other_models_are_vouched_for_in_every_turn() -> None:
     history = [say("old"), answer(call("a")), result("a"), answer(Text("done")), say("new")]
     steps = [answer(call("b"), call("c")), result("b"), result("c"), answer(Text("and"), call("d")), result("d")]
     made = parts(ask(*history, *steps))
     signed = {part["functionCall"]["id"]: part.get("thoughtSignature") for part in made if "functionCall" in part}
 
-    assert signed == {"a": None, "b": SENTINEL, "c": None, "d": SENTINEL}
+    assert signed == {"a": SENTINEL, "b": SENTINEL, "c": None, "d": SENTINEL}
+
+
+def test_a_longer_conversation_keeps_the_marks_of_the_shorter_one() -> None:
+    history = [say("old"), answer(call("a")), result("a")]
+    longer = [*history, answer(Text("done")), say("new")]
+
+    assert body(ask(*longer))["contents"][:3] == body(ask(*history))["contents"]
 
 
 def test_older_models_get_no_sentinel() -> None:
