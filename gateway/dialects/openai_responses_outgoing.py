@@ -81,9 +81,9 @@ def _refuse(request: Request) -> None:
 
 def _write_tools(wire: Wire, request: Request, notes: Notes) -> dict[str, str]:
     """The tools and the choice among them. Gives the client's names by those that were changed."""
-    tools = [
-        made for place, tool in enumerate(request.tools) if (made := _tool(tool, f"tools[{place}]", notes)) is not None
-    ]
+    forced = request.tool_choice is not None and request.tool_choice.mode not in ("auto", "none")
+    written = [_tool(tool, f"tools[{place}]", forced, notes) for place, tool in enumerate(request.tools)]
+    tools = [tool for tool in written if tool is not None]
     search = request.extra.get("web_search_options")
     if isinstance(search, dict) and all(tool["type"] != "web_search" for tool in tools):
         tools.append(_search(search))
@@ -97,9 +97,11 @@ def _write_tools(wire: Wire, request: Request, notes: Notes) -> dict[str, str]:
     return {legal_name(tool.name): tool.name for tool in request.tools if legal_name(tool.name) != tool.name}
 
 
-def _tool(tool: Tool, param: str, notes: Notes) -> Wire | None:
+def _tool(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
+    if tool.native is not None and not _is_function(tool):
+        return _native(tool, param, forced, notes)
     if tool.native is not None:
-        return _native(tool, param, notes)
+        notes.warn("builtin_tool_emulated")
     made: Wire = {"type": "custom" if tool.custom else "function", "name": legal_name(tool.name)}
     if tool.description:
         made["description"] = tool.description
@@ -118,8 +120,13 @@ def _tool(tool: Tool, param: str, notes: Notes) -> Wire | None:
     return made
 
 
-def _native(tool: Tool, param: str, notes: Notes) -> Wire | None:
-    """OpenAI's own tool as it is, another vendor's search as OpenAI's."""
+def _is_function(tool: Tool) -> bool:
+    """Whether the model calls it as a function: any but OpenAI's own and searches, also one that another vendor defines."""
+    return tool.native is None or (tool.parameters is not None and tool.native.get("type") not in _OWN_TOOLS)
+
+
+def _native(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
+    """OpenAI's own tool as it is, another vendor's search as OpenAI's. Others are left out: the model is free to do without."""
     native = tool.native or {}
     kind = str(native.get("type", ""))
     if kind in _OWN_TOOLS:
@@ -127,7 +134,7 @@ def _native(tool: Tool, param: str, notes: Notes) -> Wire | None:
     if kind.startswith("web_search") or "google_search" in native or "googleSearch" in native:
         notes.warn("web_search_emulated")
         return {"type": "web_search"}
-    if tool.optional:
+    if tool.optional or not forced:
         notes.drop(f"tools.{kind}", "server_tool_unsupported")
         return None
     raise Unsupported(param, f"the tool '{tool.name[:64]}' belongs to another provider")
@@ -158,7 +165,7 @@ def _choice(choice: ToolChoice, tools: list[Tool]) -> str | Wire:
 
 
 def _reference(name: str, tool: Tool | None) -> Wire:
-    if tool is not None and tool.native is not None:
+    if tool is not None and not _is_function(tool):
         return {"type": "web_search_preview" if tool.name.startswith("web_search") else tool.name}
     return {"type": "custom" if tool is not None and tool.custom else "function", "name": legal_name(name)}
 

@@ -191,12 +191,25 @@ def test_tools_of_other_vendors_are_openais_or_left_out_or_refused() -> None:
 
     assert body["tools"] == [{"type": "web_search"}]
     assert (notes.warnings, notes.dropped) == (["web_search_emulated", "server_tool_unsupported"], ["tools.memory_1"])
-    assert refused(tools=[Tool("x", native={"type": "memory_1"})]) == "tools[0]"
+    assert write(tools=[Tool("x", native={"type": "web_fetch_1"})])[1].dropped == ["tools.web_fetch_1"]
+    assert refused(tools=[Tool("x", native={"type": "memory_1"})], tool_choice=ToolChoice("required")) == "tools[0]"
     options = {"search_context_size": "low", "user_location": {"type": "approximate", "approximate": {"city": "Rome"}}}
     assert write(extra={"cache_control": {"type": "ephemeral"}})[1] == Notes()
     assert write(extra={"web_search_options": options})[0]["tools"] == [
         {"type": "web_search", "search_context_size": "low", "user_location": {"type": "approximate", "city": "Rome"}}
     ]
+
+
+def test_a_tool_that_another_vendor_defines_and_the_client_runs_is_a_function() -> None:
+    shape = {"type": "object", "properties": {"command": {"type": "string"}}}
+    bash = Tool("bash", "Run it.", shape, native={"type": "bash_20250124", "name": "bash"})
+    body, notes, _ = write(tools=[bash], tool_choice=ToolChoice("named", ["bash"]))
+
+    assert body["tools"] == [
+        {"type": "function", "name": "bash", "description": "Run it.", "parameters": shape, "strict": False}
+    ]
+    assert body["tool_choice"] == {"type": "function", "name": "bash"}
+    assert notes.warnings == ["builtin_tool_emulated"]
 
 
 @pytest.mark.parametrize(
