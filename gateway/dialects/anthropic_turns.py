@@ -201,7 +201,10 @@ class _Turns:
             self._blocks += blocks
             calls = [legal_id(part.id) for part in message.parts if isinstance(part, ToolCall)]
             self._calls.update(dict.fromkeys(calls))
-        self._carried += shown
+        if not blocks and self._open == "user":
+            self._blocks += shown  # without a turn between them the next user turn is this one
+        else:
+            self._carried += shown
 
     def _said(self, part: Part, place: str) -> Iterator[Block]:
         if isinstance(part, Reasoning) and not self._replay:

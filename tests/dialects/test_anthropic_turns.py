@@ -300,6 +300,12 @@ def test_a_document_of_an_answer_moves_to_the_next_user_turn() -> None:
     assert [block["type"] for block in turns[2]["content"]] == ["document", "text"]
 
 
+def test_a_picture_that_was_all_of_an_answer_stays_behind_the_question() -> None:
+    turns = messages_of(say("user", "draw"), say("assistant", Image("image/png", "aGk=")), say("user", "nice"))
+
+    assert [block.get("text", block["type"]) for block in turns[0]["content"]] == ["draw", "image", "nice"]
+
+
 def test_a_spoken_answer_is_refused() -> None:
     spoken = VendorBlock(Opaque("openai", "audio", {"id": "audio_1"}))
 
