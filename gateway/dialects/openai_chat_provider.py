@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
+
 from gateway.core.jsontext import NotJson, decode
 from gateway.core.sse import Frame, LineTooLong, Splitter
 from gateway.core.stopping import StoppedEvents, stopped
@@ -119,7 +121,7 @@ def _call(call: dict[str, Any], place: str, undo: Undo) -> ToolCall:
     custom = isinstance(call.get("custom"), dict)
     given = call.get("custom" if custom else "function")
     given = given if isinstance(given, dict) else {}
-    arguments = _text(given.get("input" if custom else "arguments")) or ("" if custom else "{}")
+    arguments = _arguments(given.get("input" if custom else "arguments")) or ("" if custom else "{}")
     name = undo.name(_text(given.get("name")))
     return ToolCall(_text(call.get("id")) or _call_id(place), name, arguments, custom)
 
@@ -266,7 +268,7 @@ class Reader:
         key = (choice, theirs if isinstance(theirs, int | str) else 0)
         ours, known_id = self._calls.get(key, (-1, ""))
         call_id, name = _text(call.get("id")), _text(given.get("name"))
-        arguments = _text(given.get("input" if custom else "arguments"))
+        arguments = _arguments(given.get("input" if custom else "arguments"))
         # Some servers number every call 0: their ids tell. An id that comes behind the name of a call without one is its own.
         new = ours < 0 or (call_id != "" and call_id != known_id and (name != "" or known_id != ""))
         if not new:
@@ -295,6 +297,11 @@ def _said(content: object) -> str:
     if isinstance(content, list):
         return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
     return _text(content)
+
+
+def _arguments(value: object) -> str:
+    """A text; some compatible servers give the object that it should spell."""
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else _text(value)
 
 
 def _text(value: object) -> str:
