@@ -135,7 +135,7 @@ def _native(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
         notes.warn("web_search_emulated")
         return {"type": "web_search"}
     if tool.optional or not forced:
-        notes.drop(f"tools.{kind}", "server_tool_unsupported")
+        notes.drop(f"tools.{kind or tool.name[:64]}", "server_tool_unsupported")
         return None
     raise Unsupported(param, f"the tool '{tool.name[:64]}' belongs to another provider")
 

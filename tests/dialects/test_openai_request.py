@@ -11,6 +11,7 @@ import pytest
 from gateway.dialects.openai_chat import OPENAI_CHAT
 from gateway.types import (
     Audio,
+    BadRequest,
     Document,
     Image,
     Message,
@@ -158,6 +159,17 @@ def test_a_cache_mark_on_a_message_belongs_to_its_last_part() -> None:
     for ttl in ({"ttl": "30m"}, {}):  # none named is 30 minutes too; Anthropic refuses an hour behind five minutes
         breakpoint_ = {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", **ttl}}
         assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache=marker)]
+
+
+def test_tools_of_geminis_are_known_without_a_type() -> None:
+    tools = read(USER, tools=[{"google_search": {}}, {"urlContext": {}}]).tools
+
+    assert tools == [
+        Tool("googleSearch", native={"googleSearch": {}}),
+        Tool("urlContext", native={"urlContext": {}}),
+    ]
+    with pytest.raises(BadRequest):
+        read(USER, tools=[{"retrieval": {}}])
 
 
 def test_the_deprecated_function_shape_is_read_as_tools() -> None:
