@@ -46,7 +46,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     effort = effort_of(request, target.abilities, notes)
     _write_limits(wire, request, target.abilities, notes)
     _write_sampling(wire, request, target.abilities, effort, notes)
-    _write_thinking(wire, target, effort)
+    _write_thinking(wire, request, target, effort)
     _write_output(wire, request)
     _write_extra(wire, request, notes)
     wire["store"] = False
@@ -208,15 +208,25 @@ def _write_sampling(wire: Wire, request: Request, abilities: Abilities, effort: 
             wire["top_logprobs"] = request.top_logprobs
 
 
-def _write_thinking(wire: Wire, target: Target, effort: str | None) -> None:
+def _write_thinking(wire: Wire, request: Request, target: Target, effort: str | None) -> None:
     # A model that does not reason refuses to hand its reasoning over.
     if target.abilities.reasoning:
         wire["include"] = [*wire.get("include", []), "reasoning.encrypted_content"]
-    if effort is None:
-        return
-    wire["reasoning"] = {"effort": effort}
-    if effort != "none" and target.translation.expose_reasoning:
-        wire["reasoning"]["summary"] = "auto"
+    reasoning = {} if effort is None else {"effort": effort}
+    if target.abilities.reasoning and target.translation.expose_reasoning and _shows_thoughts(request, effort):
+        reasoning["summary"] = "auto"
+    if reasoning:
+        wire["reasoning"] = reasoning
+
+
+def _shows_thoughts(request: Request, effort: str | None) -> bool:
+    """Whether the client is to see them: not where it asked for none, though the model cannot do without."""
+    thinking = request.thinking
+    if request.show_thoughts is False or request.effort == "none":
+        return False
+    if thinking is not None:
+        return thinking.get("type") in ("adaptive", "enabled") and thinking.get("display") != "omitted"
+    return request.show_thoughts is True or effort not in (None, "none")
 
 
 def _write_output(wire: Wire, request: Request) -> None:

@@ -219,6 +219,11 @@ def test_a_tool_that_another_vendor_defines_and_the_client_runs_is_a_function() 
         ({"effort": "none"}, {"effort": "none"}),
         ({"effort": "max"}, {"effort": "high", "summary": "auto"}),
         ({"thinking": {"type": "enabled", "budget_tokens": 3000}}, {"effort": "medium", "summary": "auto"}),
+        ({"thinking": {"type": "adaptive"}}, {"summary": "auto"}),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}, "effort": "low"}, {"effort": "low"}),
+        ({"thinking": {"type": "disabled"}}, {"effort": "none"}),
+        ({"show_thoughts": True}, {"summary": "auto"}),
+        ({"show_thoughts": False, "effort": "low"}, {"effort": "low"}),
         ({}, None),
     ],
 )
