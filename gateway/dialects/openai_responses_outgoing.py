@@ -213,7 +213,8 @@ def _write_thinking(wire: Wire, request: Request, target: Target, effort: str | 
     if target.abilities.reasoning:
         wire["include"] = [*wire.get("include", []), "reasoning.encrypted_content"]
     reasoning = {} if effort is None else {"effort": effort}
-    if target.abilities.reasoning and target.translation.expose_reasoning and _shows_thoughts(request, effort):
+    shown = target.translation.expose_reasoning and _shows_thoughts(request, effort)
+    if shown and target.abilities.reasoning and target.abilities.reasoning_summaries:
         reasoning["summary"] = "auto"
     if reasoning:
         wire["reasoning"] = reasoning

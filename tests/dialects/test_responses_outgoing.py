@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from responses_kit import check_request
 
 from gateway.dialects.openai_responses import OPENAI_RESPONSES
@@ -229,6 +230,11 @@ def test_a_tool_that_another_vendor_defines_and_the_client_runs_is_a_function() 
 )
 def test_how_much_to_think(fields: Any, found: Any) -> None:
     assert write(abilities=THINKS, **fields)[0].get("reasoning") == found
+
+
+def test_a_model_that_shows_no_thoughts_is_not_asked_for_them() -> None:
+    silent = structs.replace(THINKS, reasoning_summaries=False)
+    assert write(abilities=silent, effort="high")[0]["reasoning"] == {"effort": "high"}
 
 
 def test_sampling_goes_where_it_is_taken() -> None:
