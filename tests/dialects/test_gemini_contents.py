@@ -232,6 +232,19 @@ def test_a_signature_that_is_no_base64_is_refused_by_name() -> None:
     assert refusal.value.param == "messages[1].content[0].thought_signature"
 
 
+def test_what_only_others_read_is_noted_and_a_spoken_answer_is_refused() -> None:
+    notes = Notes()
+    thought = Reasoning("hm", Opaque("anthropic", "thinking", {}))
+    block = VendorBlock(Opaque("anthropic", "server_block", {"type": "server_tool_use"}))
+    body(ask(say("go"), answer(thought, block, Text("yes")), say("on")), notes=notes)
+    spoken = VendorBlock(Opaque("openai", "audio", {"id": "audio_1"}))
+
+    assert notes.warnings == ["reasoning_not_replayed", "vendor_block_not_replayed"]
+    with pytest.raises(Unsupported) as refusal:
+        body(ask(say("go"), answer(spoken), say("on")))
+    assert refusal.value.param == "messages[1].content[0]"
+
+
 def test_thoughts_and_texts_keep_their_signatures_and_places() -> None:
     def signed(data: str) -> Opaque:
         return Opaque("google", "thought_signature", data)
