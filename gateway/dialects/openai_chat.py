@@ -5,7 +5,6 @@ client    peek      the top level, on every call        provider   outgoing   ty
           messages  one reader a role; their rules                 provider   answer, chunks -> types
           content   the parts of a message              bytes that pass through
           reply     types.Reply -> body                            passthrough  change a body, glance at an answer
-                                                                   extensions   what OpenAI does not take back
           writer    events -> chunks                               tap, frames  beside a stream
 both      usage
 and what OpenAI's dialects share: openai_checks, openai_media, openai_errors, openai_faults, openai_undo.
@@ -51,7 +50,7 @@ class OpenAIChat:
     ping = COMMENT
     # Asked on every call: functions as they are, without a call of their own in between.
     peek = staticmethod(peek)
-    change = staticmethod(passthrough.change_for_openai)
+    change = staticmethod(passthrough.change)
     glance = staticmethod(passthrough.glance)
 
     def __init__(self, repair_history: bool = False) -> None:
@@ -85,11 +84,4 @@ class OpenAIChat:
         return ChatTap(swallow_usage)
 
 
-class CompatibleChat(OpenAIChat):
-    """As servers speak it that imitate OpenAI: what they add to their answers they may want back."""
-
-    change = staticmethod(passthrough.change_members)
-
-
 OPENAI_CHAT = OpenAIChat()
-COMPATIBLE_CHAT = CompatibleChat()

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import set_members
-from gateway.dialects.openai_chat_extensions import without_extensions
 from gateway.dialects.openai_usage import usage_of
 from gateway.types import BadReply, Change, Count, Glance, Modalities, Peek, Usage
 
@@ -21,13 +20,7 @@ _OLD_CAP = b'"max_tokens"'
 _SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasoning_content")
 
 
-def change_for_openai(body: bytes, peek: Peek, change: Change) -> bytes:
-    """As `change_members`, and without what OpenAI does not take back of earlier answers."""
-    changed = change_members(body, peek, change)
-    return without_extensions(changed) if peek.foreign else changed
-
-
-def change_members(body: bytes, peek: Peek, change: Change) -> bytes:
+def change(body: bytes, peek: Peek, change: Change) -> bytes:
     """`body` with the named places changed; the very same object when nothing changes."""
     if peek.old_cap and change.output_cap == "max_completion_tokens":
         body = _with_new_cap(body, peek.around)

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import around
-from gateway.dialects.openai_chat_extensions import has_extensions
 from gateway.dialects.openai_checks import missing, wrong_type
 from gateway.dialects.openai_top import (
     MAX_MODEL_CHARS,
@@ -84,7 +83,6 @@ def peek(body: bytes) -> Peek:
     found = Peek(name, top.stream is True, cap, many, asked, top.temperature is not None, old_cap=old)
     if rest is not body:
         found.around = rest
-    found.foreign = has_extensions(body)
     return found
 
 
@@ -95,7 +93,7 @@ def _peek_closely(body: bytes) -> Peek:
     refuse_two_readings(body, fields)
     _check_messages(fields.get("messages"))
     stream = "stream" in fields and boolean(fields["stream"], "stream")
-    found = Peek(name, stream, foreign=has_extensions(body))
+    found = Peek(name, stream)
     if "max_tokens" in fields or "max_completion_tokens" in fields:
         found.max_tokens = _cap(fields)
     if "n" in fields:

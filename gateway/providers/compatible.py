@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.dialects.openai_chat import COMPATIBLE_CHAT, OPENAI_CHAT
+from gateway.dialects.openai_chat import OPENAI_CHAT
 from gateway.dialects.openai_responses import OPENAI_RESPONSES
 from gateway.providers.openai import OpenAI
 from gateway.types import Abilities, ProviderHalf, Request, Target, Written
@@ -16,11 +16,7 @@ class Compatible(OpenAI):
 
     def half(self, client: str) -> ProviderHalf | None:
         """Chat, which all of them speak; embeddings and moderations where the server has them."""
-        half = OPENAI_CHAT if client == OPENAI_RESPONSES.name else super().half(client)
-        return COMPATIBLE_CHAT if half is OPENAI_CHAT else half
-
-    def pick(self, client: str, request: Request, abilities: Abilities) -> ProviderHalf:
-        return COMPATIBLE_CHAT
+        return OPENAI_CHAT if client == OPENAI_RESPONSES.name else super().half(client)
 
     def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
         return ()

@@ -62,22 +62,6 @@ async def test_a_chat_client_that_drops_all_it_does_not_know_keeps_the_signature
     assert other.status == 200, "another tenant has no part in it, and is answered all the same"
 
 
-@pytest.mark.parametrize("model", ["gemini-3.8-flash", "claude-sonnet-4-6"])
-async def test_a_chat_client_that_sends_messages_back_as_they_came_goes_on_with_openai(
-    stack: Stack, model: str
-) -> None:
-    body = {"tools": CHAT_TOOLS, "reasoning_effort": "low"}
-    question = {"role": "user", "content": QUESTION}
-    first = await send(stack, "/chat/completions", {**body, "model": model, "messages": [question]})
-    message = first.value["choices"][0]["message"]
-    results = [{"role": "tool", "tool_call_id": call["id"], "content": "21 degrees"} for call in message["tool_calls"]]
-    history = [question, message, *results]
-    second = await send(stack, "/chat/completions", {**body, "model": "gpt-5", "messages": history})
-
-    assert second.status == 200, second.body
-    assert len(await stack.calls_to("openai")) == 1
-
-
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_responses_client_carries_any_vendors_thoughts(stack: Stack, provider: str, stream: bool) -> None:
