@@ -17,9 +17,7 @@ from gateway.types import BadRequest, Document, Image
 _DATA_URI = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?((?:;[^;,]*)*),", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _PDF_MAGIC = "JVBERi"  # "%PDF-" in base64
-_BREAKPOINT_TTL = (
-    "1h"  # OpenAI keeps 30 minutes at least, also where none are named; Anthropic knows 5 minutes and an hour
-)
+_BREAKPOINT_TTL = {"30m": "1h", "12h": "1h"}  # at least as long as asked for
 
 
 def read_cache(carrier: dict[str, Any], param: str) -> dict[str, Any] | None:
@@ -30,7 +28,8 @@ def read_cache(carrier: dict[str, Any], param: str) -> dict[str, Any] | None:
     breakpoint_ = optional_object(carrier.get("prompt_cache_breakpoint"), f"{param}.prompt_cache_breakpoint")
     if breakpoint_ is None:
         return None
-    return {"type": "ephemeral", "ttl": _BREAKPOINT_TTL}
+    ttl = _BREAKPOINT_TTL.get(str(breakpoint_.get("ttl")))
+    return {"type": "ephemeral", "ttl": ttl} if ttl else {"type": "ephemeral"}
 
 
 def read_image(url: str, detail: str, cache: dict[str, Any] | None, param: str) -> Image | Document:
