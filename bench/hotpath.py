@@ -1,9 +1,10 @@
 """The gateway's own work per JSON call, without kernel and network: requests fed to the lean door, an upstream that answers at once.
 
-    python -m bench.hotpath                    microseconds per call, and calls of Python functions per call
+    python -m bench.hotpath                    microseconds per call, and steps of the interpreter per call
     python -m bench.hotpath anthropic          the same where the call is translated (or gemini)
     python -m bench.hotpath --bytes 1000000    the same with that much text in the request
     python -m bench.hotpath profile            where they go (cProfile, sorted by own time)
+    python -m bench.hotpath steps              the same in steps, which do not depend on the hour of the machine
 
 Everything is on: JWT, SQLite quotas, breaker, metrics, access log. Only transports are replaced by in-memory ones.
 """
@@ -18,8 +19,11 @@ import pstats
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvloop
 
@@ -36,6 +40,7 @@ from gateway.web.fastlane import Connection, Lane
 REPLY = b"HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 CALLS = 3000  # of small bodies, in a round
 MAX_BODY_BYTES = 1 << 26
+TRACED = 64  # calls whose steps are counted: plain calls are recorded in batches of 32
 NOBODY = 9  # the port of the upstream that is never dialled
 
 
@@ -105,22 +110,49 @@ class Bench:
             await self.answered
 
 
-async def main(dialect: Dialect, padding_bytes: int, profiled: bool) -> None:
+@asynccontextmanager
+async def opened(dialect: Dialect, padding_bytes: int = 0) -> AsyncIterator[Bench]:
+    """A gateway that is warm."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_config(Path(folder) / "gateway", NOBODY)
         gateway = Gateway(load(str(path), {}).config, {}, LogWriter(io.BytesIO()), Registry())
         await gateway.keeper.start()
         bench = Bench(gateway, dialect, padding_bytes)
         await bench.run(bench.calls)
-        if profiled:
+        yield bench
+        await gateway.stop()
+
+
+async def steps(bench: Bench) -> Counter[str]:
+    """The interpreter's steps (byte code) of a call, by function: two runs on the same Python count the same."""
+    counted: Counter[str] = Counter()
+
+    def trace(frame: FrameType, event: str, arg: object) -> object:
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        if event == "opcode":
+            code = frame.f_code
+            counted[f"{code.co_filename}:{code.co_qualname}"] += 1
+        return trace
+
+    sys.settrace(trace)  # type: ignore[arg-type]
+    await bench.run(TRACED)
+    sys.settrace(None)
+    return Counter({name: round(count / TRACED) for name, count in counted.items()})
+
+
+async def main(dialect: Dialect, padding_bytes: int, words: list[str]) -> None:
+    async with opened(dialect, padding_bytes) as bench:
+        if "profile" in words:
             profile = cProfile.Profile(subcalls=False)
             profile.enable()
             await bench.run(bench.calls)
             profile.disable()
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+        elif "steps" in words:
+            for name, count in (await steps(bench)).most_common(45):
+                print(f"{count:6} {name}")
         else:
             await report(bench)
-        await gateway.stop()
 
 
 async def report(bench: Bench) -> None:
@@ -130,25 +162,19 @@ async def report(bench: Bench) -> None:
         began = time.process_time()
         await bench.run(bench.calls)
         rounds.append((time.process_time() - began) / bench.calls * 1e6)
-    calls = 0
-
-    def count(frame: object, event: str, arg: object) -> None:
-        nonlocal calls
-        calls += event == "call"
-
-    sys.setprofile(count)
-    await bench.run(20)
-    sys.setprofile(None)
-    print(f"{min(rounds):.1f} us per call (median {sorted(rounds)[4]:.1f}), {calls / 20:.0f} Python function calls")
+    counted = await steps(bench)
+    print(
+        f"{min(rounds):.1f} us per call (median {sorted(rounds)[4]:.1f}), {counted.total():,} steps in {len(counted)} functions"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.hotpath")
     parser.add_argument(
-        "words", nargs="*", metavar="openai | anthropic | gemini | profile", help="the provider, and what to do"
+        "words", nargs="*", metavar="openai | anthropic | gemini | profile | steps", help="the provider, and what to do"
     )
     parser.add_argument("--bytes", type=int, default=0, help="of text in the request, on top of a short question")
     given = parser.parse_args()
     spoken: Dialect = next((dialect for dialect in MODELS if dialect in given.words), "openai")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(spoken, given.bytes, "profile" in given.words))
+        runner.run(main(spoken, given.bytes, given.words))

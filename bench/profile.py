@@ -77,7 +77,7 @@ def main() -> None:
         return
     print("py-spy is not installed (pip install py-spy): the hot path under cProfile instead", file=sys.stderr)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(hotpath.main(arguments.dialect, arguments.bytes, profiled=True))
+        runner.run(hotpath.main(arguments.dialect, arguments.bytes, ["profile"]))
 
 
 if __name__ == "__main__":

@@ -250,7 +250,10 @@ def nothing_in(reply: Reply | EmbeddingReply) -> bool:
     """Whether an answer says nothing, and gives no reason for that either."""
     if isinstance(reply, EmbeddingReply):
         return not reply.vectors
-    return all(not c.parts and c.finish in ("stop", None) for c in reply.choices)
+    for choice in reply.choices:  # noqa: SIM110 - all() costs as much again as the loop
+        if choice.parts or choice.finish not in ("stop", None):
+            return False
+    return True
 
 
 def bad_reply(log_message: str, kind: FaultKind = "bad_reply") -> Fault:

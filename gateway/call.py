@@ -63,15 +63,18 @@ class Call(Struct):
     peek: Peek
     at: float
     received_at: float
-    session: str = ""  # sticks a conversation to one provider
-    preferred: str = ""  # the provider that the client prefers
     parsed: Any = None
     replayed: bool = False  # `parsed` has what its client gave back sealed, or lost (replay.py)
 
-    def __post_init__(self) -> None:
-        terms, peek = self.terms, self.peek
-        self.session = terms.session or peek.session[:MAX_SESSION_CHARS]
-        self.preferred = terms.preferred or peek.preferred
+    @property
+    def session(self) -> str:
+        """Sticks a conversation to one provider."""
+        return self.terms.session or self.peek.session[:MAX_SESSION_CHARS]
+
+    @property
+    def preferred(self) -> str:
+        """The provider that the client prefers."""
+        return self.terms.preferred or self.peek.preferred
 
     def request(self) -> Any:
         """The whole request in the inner shape (Request, EmbeddingRequest), parsed on first need. Raises BadRequest."""

@@ -62,6 +62,7 @@ class LogWriter:
     def __init__(
         self, stream: BinaryIO, *, level: str = "info", text: bool = False, on_drop: Callable[[int], None] | None = None
     ) -> None:
+        self._before: Callable[[], None] = lambda: None
         self.change(level, text=text)
         self._stream = stream
         self._on_drop = on_drop or (lambda lines: None)
@@ -75,6 +76,7 @@ class LogWriter:
 
     def change(self, level: str, *, text: bool) -> None:
         """Take another level and format, from the next line on."""
+        self._before()
         self.threshold = LEVELS[level]
         self.writes_access = self.threshold <= LEVELS["info"]
         self._text = text
@@ -88,11 +90,20 @@ class LogWriter:
             self._on_drop(1)
             return
         pending.append(self._access_text(at, line) if self._text else self._access_json(at, line))
+        self.soon()
+
+    def before(self, hand_in: Callable[[], None]) -> None:
+        """Call `hand_in` before lines are written: whoever makes them in batches hands in what is kept back."""
+        self._before = hand_in
+
+    def soon(self) -> None:
+        """Write within FLUSH_S."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
     def plain(self, at: float, rest: bytes) -> None:
-        """As `access`, for a line of which all but the beginning is written: `rest` is JSON from request_id on."""
+        """As `access`, for a line of which all but the beginning is written: `rest` is JSON from request_id on. Who appends
+        such lines has them written by `soon`."""
         pending = self._pending
         if len(pending) >= MAX_BACKLOG:
             self._on_drop(1)
@@ -102,8 +113,6 @@ class LogWriter:
             pending.append(self._access_text(at, line))
         else:
             pending.append(self._beginning(at) + rest)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
     def event(self, level: str, event: str, **fields: Any) -> None:
         """Write something that happened, outside of calls: a breaker that opened, a reload, a start."""
@@ -114,6 +123,7 @@ class LogWriter:
 
     def flush(self) -> None:
         """Hand what is pending to the writer thread."""
+        self._before()
         self._timer = None
         lines, self._pending = self._pending, []
         if not lines:

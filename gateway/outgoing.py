@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.attempt import Attempt, WholeAnswer
 from gateway.call import Call, Outlet, Trail
+from gateway.core.places import respelled
 from gateway.replay import Replay
 from gateway.routes import Choice
 from gateway.streaming import RelayedStream, TranslatedStream
@@ -105,16 +106,19 @@ def write(
 ) -> Written:
     """The whole request in the words of another dialect, with `cap` for its output when the client gave none."""
     request = replay.request(call) if choice.mended is None else choice.mended
-    if isinstance(request, Request):
+    temperature = call.terms.settings.default_temperature
+    if isinstance(request, Request):  # vectors have neither losses, nor a length, nor a temperature
         notes.take_over(request)
-    request = _with_defaults(request, cap, call.terms.settings.default_temperature)
-    return choice.dialect.write_request(request, Target(choice.model, choice.abilities, translation), notes)
+        if cap is not None or temperature is not None:
+            request = _with_defaults(request, cap, temperature)
+    written = choice.dialect.write_request(request, Target(choice.model, choice.abilities, translation), notes)
+    if notes.dropped:
+        notes.dropped = respelled(notes.dropped, call.terms.dialect.words)
+    return written
 
 
-def _with_defaults(request: Any, cap: int | None, temperature: float | None) -> Any:
+def _with_defaults(request: Request, cap: int | None, temperature: float | None) -> Request:
     """The request with what the gateway sets where the client set nothing; the client's own is never changed."""
-    if not isinstance(request, Request):
-        return request  # vectors have neither a length nor a temperature
     changes: dict[str, Any] = {}
     if cap is not None and request.max_tokens is None:
         changes["max_tokens"] = cap

@@ -1,6 +1,8 @@
 """What is remembered of each call: metrics, the access line, and the figures of /stats and /providers.
 
-One call costs a dictionary look-up and a few additions; label values come from the configuration (telemetry, rule 1).
+One call costs a dictionary look-up and a few additions; label values come from the configuration (telemetry, rule 1). Plain
+calls are counted in batches, which costs half as much as one by one: at BATCH calls, with the log's next lines, and before anybody
+reads.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from gateway.telemetry import Registry, Series
 from gateway.types import Notes, Usage
 
 MAX_SERIES = 20_000
+BATCH = 32  # so few that nobody notices the pause
 _PLAIN = (
     b'"request_id":"%b",%b,"duration_ms":%.3f,%b,"attempts":1,"total_tokens":%d,"upstream_ms":%.3f,'
     b'"input_tokens":%d,"output_tokens":%d}\n'
@@ -63,13 +66,18 @@ class Recorder:
         self._clock = clock
         self._series: dict[SeriesKey, Series] = {}
         self._pairs: dict[tuple[str, str], tuple[Tally, Tally]] = {}
-        self.tallies = Tallies()
+        self.tallies = Tallies(self.hand_in)
+        self._late: list[tuple[PlainLine, bytes, float, float, float, Usage]] = []
+        registry.before(self.hand_in)
+        log.before(self.hand_in)
         self._routes: Routes | None = None  # whose labels the series have
         self.in_flight = registry.cell("gateway_in_flight_requests")
         self.streams = registry.cell("gateway_streams_open")
 
     def call(self, routes: Routes, call: Call, trail: Trail) -> None:
         """A call is over: count it and write its line."""
+        if self._late:  # lines stand in the order in which calls ended
+            self.hand_in()
         now = self._clock()
         duration = now - call.received_at
         terms = call.terms
@@ -109,6 +117,22 @@ class Recorder:
 
     def plain(self, line: PlainLine, id_: bytes, at: float, duration_s: float, upstream_s: float, usage: Usage) -> None:
         """As `call`, for a call that its first candidate answered whole and of which there is nothing more to say."""
+        late = self._late
+        late.append((line, id_, at, duration_s, upstream_s, usage))
+        if len(late) == 1:
+            self.log.soon()
+        elif len(late) >= BATCH:
+            self.hand_in()
+
+    def hand_in(self) -> None:
+        """Count the plain calls that were kept back, and write their lines."""
+        late, self._late = self._late, []
+        for line, id_, at, duration_s, upstream_s, usage in late:
+            self._plain(line, id_, at, duration_s, upstream_s, usage)
+
+    def _plain(
+        self, line: PlainLine, id_: bytes, at: float, duration_s: float, upstream_s: float, usage: Usage
+    ) -> None:
         series, total = line.series, usage.total
         series.answered(duration_s, upstream_s, None, usage)
         latency_us = int(upstream_s * 1e6)
@@ -187,6 +211,8 @@ class Recorder:
 
     def other(self, context: Seen, method: str, path: str, status: int, error: str) -> None:
         """A request that made no call: a view, or a refusal before one."""
+        if self._late:
+            self.hand_in()
         self.log.access(
             context.at,
             AccessLine(

@@ -12,8 +12,8 @@ from functools import partial
 
 from gateway.call import Call
 from gateway.core.envelope import PREFIX, Sealer, unsealed
-from gateway.core.stash import Observer, Stash
-from gateway.types import Event, Opaque, Part, Request
+from gateway.core.stash import Observer, Stash, worth_keeping
+from gateway.types import Event, Opaque, Part, Request, TextDelta
 
 FORGETFUL = frozenset({"openai_chat", "openai_completions", "native"})
 _MARK = PREFIX.encode()
@@ -29,8 +29,10 @@ class Replay:
 
     def request(self, call: Call) -> object:
         """The whole request of a call with all that its clients gave back or lost. The same object each time."""
+        if call.replayed:
+            return call.parsed
         request = call.request()
-        if call.replayed or not isinstance(request, Request):
+        if not isinstance(request, Request):
             return request
         if _MARK in call.body:
             request = unsealed(request, partial(self.sealer.open, call.terms.tenant))
@@ -39,13 +41,13 @@ class Replay:
         call.parsed, call.replayed = request, True
         return request
 
-    def seal(self, call: Call) -> Callable[[list[Opaque]], str]:
-        """For Echo: another vendor's opaque things as one text that this tenant's clients can carry."""
-        return partial(self.sealer.seal, call.terms.tenant)
+    def seal(self, call: Call) -> Callable[[list[Opaque]], str] | None:
+        """For Echo: another vendor's opaque things as one text that this tenant's clients can carry; None where they cannot."""
+        return None if call.terms.dialect.name in FORGETFUL else partial(self.sealer.seal, call.terms.tenant)
 
     def remember(self, call: Call, parts: Sequence[Part]) -> None:
         """Keep an answer's parts for a client that will not send them back."""
-        if call.terms.dialect.name in FORGETFUL and isinstance(call.parsed, Request):
+        if worth_keeping(parts) and call.terms.dialect.name in FORGETFUL and isinstance(call.parsed, Request):
             self._stash.remember(call.terms.tenant, parts, self._clock(), call.parsed.messages)
 
     def watch(self, call: Call) -> Watching | None:
@@ -56,15 +58,21 @@ class Replay:
 class Watching:
     """Sees a stream go by, and remembers it once it came to its end."""
 
-    __slots__ = ("_call", "_observer", "_replay")
+    __slots__ = ("_call", "_observer", "_replay", "_texts")
 
     def __init__(self, replay: Replay, call: Call) -> None:
         self._replay = replay
         self._call = call
         self._observer = Observer()
+        self._texts = self._observer.texts
 
     def see(self, events: Iterable[Event]) -> None:
         self._observer.see(events)
+
+    def heard(self, said: TextDelta) -> None:
+        """As `see`, for nothing but text."""
+        if not said.choice:
+            self._texts.append(said.text)
 
     def ended(self) -> None:
         self._replay.remember(self._call, self._observer.parts())

@@ -25,6 +25,7 @@ from gateway.types import (
     Passthrough,
     Paused,
     ProviderHalf,
+    TextDelta,
     UsageSeen,
     Vendor,
 )
@@ -228,10 +229,32 @@ class TranslatedStream(Stream):
         self._watching = watching
         self._held: list[Event] = []
 
+    def on_data(self, data: bytes) -> None:
+        """Most of a stream: bytes of frames, after the first of them."""
+        if self.committed and not self.ended and not self._silent_since and data[0] not in _SILENT:
+            try:
+                events = self._reader.feed(data)
+                if len(events) == 1 and type(said := events[0]) is TextDelta:
+                    self._say(said, events)
+                elif events:
+                    self._take(events)
+            except (BadReply, LineTooLong) as bad:
+                self._break(bad_reply(str(bad)))
+        else:
+            super().on_data(data)
+
     def _chunk(self, data: bytes) -> None:
         events = self._reader.feed(data)
         if events:
             self._take(events)
+
+    def _say(self, said: TextDelta, events: list[Event]) -> None:
+        """As `_take`, where `events` is one text after the first content."""
+        text = said.text
+        self.report.output_bytes += len(text) if text.isascii() else len(text.encode())
+        if self._watching is not None:
+            self._watching.heard(said)
+        self._outlet.events(events)
 
     def _eof(self) -> None:
         over = self.transfer
@@ -240,7 +263,7 @@ class TranslatedStream(Stream):
             self._break(truncated())
 
     def _take(self, events: list[Event]) -> None:
-        if len(events) == 1 and events[0].content and self.committed:  # most of a stream
+        if len(events) == 1 and events[0].content and self.committed:
             self.report.output_bytes += _size(events[0])
             self._give(events, True)
             return

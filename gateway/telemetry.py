@@ -155,6 +155,7 @@ class Registry:
         self._cells: dict[tuple[str, Labels], Cell] = {}
         self._histograms: dict[tuple[str, Labels], Histogram] = {}
         self._samplers: list[Sampler] = []
+        self._before: list[Callable[[], None]] = []
 
     def cell(self, name: str, *labels: str) -> Cell:
         """The counter or gauge `name` with these label values, made on first use."""
@@ -179,8 +180,14 @@ class Registry:
         """Ask `sampler` at each scrape for (name, labels, value) of gauges that others keep."""
         self._samplers.append(sampler)
 
+    def before(self, hand_in: Callable[[], None]) -> None:
+        """Call `hand_in` before each scrape: whoever counts in batches hands in what is kept back."""
+        self._before.append(hand_in)
+
     def snapshot(self) -> Snapshot:
         """Everything counted so far as plain lists: name -> [(labels, value or [counts, total])]."""
+        for hand_in in self._before:
+            hand_in()
         found: Snapshot = {name: [] for name in METRICS}
         for (name, labels), cell in self._cells.items():
             found[name].append((list(labels), cell.value))

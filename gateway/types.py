@@ -11,10 +11,11 @@ Rule 3: lists keep the order of the wire. Translation only appends, so that turn
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from gateway.errors import Fault, FaultKind
 
@@ -160,11 +161,15 @@ class Request(Struct, kw_only=True):
 
     model: str
     messages: list[Message]
+    max_tokens: int | None = None
+    stream: bool = False
+    include_usage: bool = False
+    echo: Any = None  # what the client's own dialect wants back when it writes the answer (Echo.request)
+    # From here on: what makes a request more than plain.
     tools: list[Tool] = field(default_factory=list)
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     legacy_functions: bool = False  # the client used the deprecated `functions` and wants that shape back
-    max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -184,17 +189,23 @@ class Request(Struct, kw_only=True):
     safety_identifier: str | None = None
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None
-    stream: bool = False
-    include_usage: bool = False
     extra: dict[str, Any] = field(default_factory=dict)  # top-level fields without a place here, by wire name
     unportable: list[str] = field(default_factory=list)  # fields that mean something at the client's own vendor only
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (parameter or "", code): what reading lost already
-    echo: Any = None  # what the client's own dialect wants back when it writes the answer (Echo.request)
     show_thoughts: bool | None = None  # whether the client wants to see thoughts (Gemini's includeThoughts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is said but the model, the messages, a limit, and how to answer. Most requests are plain."""
+        return structs.astuple(self)[_PLAIN:] == _UNSAID
+
+
+_PLAIN = Request.__struct_fields__.index("tools")
+_UNSAID = structs.astuple(Request(model="", messages=[]))[_PLAIN:]
 
 
 class Notes(Struct):
-    """What a translation left out or changed. `dropped`: wire names of parameters; `warnings`: codes (docs/api.md).
+    """What a translation left out or changed. `dropped`: parameters by their Chat names, or the client's own; `warnings`: codes (docs/api.md).
 
     With `strict` a translator raises `UnsupportedParameter` instead of adding to `dropped`; call `drop()` and it does so.
     """
@@ -254,6 +265,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     thinking_budget: bool = False  # Gemini 2.5: an integer budget instead of levels
     requires_signature: bool = False
     candidate_count: bool = True
+    logprobs: bool = True  # tells log probabilities (Gemini)
     tools_with_schema: bool = True  # JSON schema output together with tools
     json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)
@@ -261,6 +273,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
     custom_tools: bool = True  # takes free-form tools; without them they are functions of one string
     requires_responses: bool = False  # takes tools on /v1/responses only (OpenAI)
+    cache_breakpoints: bool = False  # takes marks of what to cache on parts of messages (OpenAI)
     chat_tools_effort_none: bool = False  # takes tools on /v1/chat/completions only with the effort none (OpenAI)
     default_effort: str | None = None  # the effort when none is asked for
     image_input: bool = True
@@ -362,6 +375,7 @@ class Choice(Struct):
     index: int = 0
     stop_sequence: str | None = None
     logprobs: Any = None
+    searches: list[str] = field(default_factory=list)  # what the vendor searched the web for, and says in no block
 
 
 class Reply(Struct):
@@ -457,6 +471,7 @@ class Annotated(Struct):
     content: ClassVar[bool] = False
     annotations: list[Any]
     choice: int = 0
+    searches: tuple[str, ...] = ()  # see Choice
 
 
 class Finished(Struct):
@@ -645,6 +660,7 @@ class EmbeddingReply(Struct):
     again: Continue | None = None  # not all inputs yet: the rest goes out in another request
 
 
+SAME: Mapping[str, str] = MappingProxyType({})  # the words of Chat itself
 COMMENT = b": ping\n\n"  # of server-sent events: heard by nobody, and keeps a connection open
 
 
@@ -653,6 +669,7 @@ class ClientHalf(Protocol):
 
     name: str
     ping: bytes  # what a stream says between two frames while nothing else is said
+    words: Mapping[str, str]  # its own for the fields that have others in Chat, by their Chat names
 
     def peek(self, body: bytes) -> Peek:
         """Read the top level. Raises BadRequest (code invalid_json when it is no JSON object)."""
@@ -715,6 +732,8 @@ class Passthrough(Protocol):
 
 class SameWords:
     """Of a dialect whose fields have the names that refusals use, and no places inside messages."""
+
+    words = SAME
 
     def retold(self, refused: Unsupported, body: bytes) -> Unsupported:
         return refused

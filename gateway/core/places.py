@@ -53,6 +53,11 @@ def located(param: str, spots: Sequence[Spot], spelling: Spelling) -> str:
     return place + (spelling.tails.get(tail, tail) if tail else "")
 
 
+def respelled(names: Sequence[str], words: Mapping[str, str]) -> list[str]:
+    """Parameters that were left out, as the client spells them. `words` are its own by their Chat names."""
+    return list(dict.fromkeys([words.get(name, name) for name in names]))
+
+
 def retold(refused: Unsupported, place: str) -> Unsupported:
     """The same refusal with its place as the client spells it."""
     message = refused.message

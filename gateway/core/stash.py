@@ -2,7 +2,8 @@
 
 Most clients of OpenAI's shape send a conversation back without the fields they do not know: thinking blocks, signatures, blocks
 of server tools. A stash remembers each answered turn by the ids of its tool calls, or by its text where it called nothing, and
-puts back what is missing when the turn comes again. Pure: `now` is an argument, monotonic seconds.
+puts back what is missing when the turn comes again, and blocks among the texts, where such clients have no place for them. Pure:
+`now` is an argument, monotonic seconds.
 Rule 1: bounded by bytes, the least recently used goes first; nothing is older than TTL_S.
 Rule 2: tenants never meet: the tenant is part of every key. Rule 3: what the client did send is never replaced by less.
 """
@@ -76,10 +77,7 @@ class Stash:
 
         before: the messages the answer replies to; with them equal texts of different conversations stay apart.
         """
-        for part in parts:
-            if _opaque(part) is not None:
-                break
-        else:
+        if not worth_keeping(parts):
             return
         items = [item for part in parts if (item := _item_of(part)) is not None]
         try:
@@ -111,7 +109,8 @@ class Stash:
         if turn is None:
             return message
         held = sum(_opaque(part) is not None for part in message.parts)
-        if held >= sum(item.opaque is not None for item in turn.items):
+        placed = not any(isinstance(part, VendorBlock) for part in message.parts)
+        if placed and held >= sum(item.opaque is not None for item in turn.items):
             return message
         parts = _woven(turn, message.parts) or ([] if held else _joined(turn, message.parts))
         return structs.replace(message, parts=parts) if parts else message
@@ -149,21 +148,29 @@ class Stash:
             self.bytes -= len(dropped[1]) + len(key) + OVERHEAD_BYTES
 
 
+def worth_keeping(parts: Sequence[Part]) -> bool:
+    """Whether anything in an answer's parts is to be replayed."""
+    for part in parts:  # noqa: SIM110 - any() costs as much again as the loop
+        if _opaque(part) is not None:
+            return True
+    return False
+
+
 class Observer:
     """Collects from a stream what `Stash.remember` wants of its first choice. Cheap: it keeps references, and parses nothing."""
 
-    __slots__ = ("_parts", "_texts")
+    __slots__ = ("_parts", "texts")
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
-        self._texts: list[str] = []  # of the text that is being said
+        self.texts: list[str] = []  # of the text that is being said
 
     def see(self, events: Iterable[Event]) -> None:
         for event in events:
             kind = type(event)
             if kind is TextDelta:
                 if not event.choice:  # type: ignore[union-attr]
-                    self._texts.append(event.text)  # type: ignore[union-attr]
+                    self.texts.append(event.text)  # type: ignore[union-attr]
             elif kind in _KEPT and not event.choice:  # type: ignore[union-attr]
                 self._keep(event)
 
@@ -180,9 +187,9 @@ class Observer:
             self._parts.append(event.block)
 
     def _said(self, opaque: Opaque | None) -> None:
-        if self._texts:
-            self._parts.append(Text("".join(self._texts), opaque=opaque))
-            self._texts = []
+        if self.texts:
+            self._parts.append(Text("".join(self.texts), opaque=opaque))
+            self.texts.clear()
 
     def parts(self) -> list[Part]:
         """The turn so far, for `Stash.remember`; its calls are without arguments."""

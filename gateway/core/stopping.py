@@ -1,7 +1,7 @@
-"""Stop sequences for an upstream that takes none: the answer's text ends before the first of them.
+"""Stop sequences for an upstream that takes none, or not so many: the answer's text ends before the first of them.
 
 Rule 1: a text that may be the beginning of a stop sequence waits until it is known: never more than the longest one less a
-character. Rule 2: nothing else is held back, and what is held goes out before anything that is not text.
+character. Rule 2: nothing else is held back, and what is held goes out before anything that is not text, but for what is said beside the answer.
 Rule 3: after a match the client gets no more content, but the stream is read to its end, because that is where usage stands.
 """
 
@@ -11,7 +11,22 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from gateway.types import Choice, Ended, Event, Failed, Finished, Text, TextDelta, ToolCall, ToolStart, UsageSeen
+from gateway.types import (
+    Annotated,
+    Choice,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    Reply,
+    StreamReader,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolStart,
+    UsageSeen,
+)
 
 
 class StopMatcher:
@@ -53,9 +68,12 @@ class StopMatcher:
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str | None]:
-    """Where the first of `stops` begins in `text`, and which; (-1, None) when there is none."""
-    found = [(at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
-    return min(found, key=lambda hit: hit[0]) if found else (-1, None)
+    """Where the first of `stops` begins in `text`, and which; (-1, None) when there is none.
+
+    The first is the one that is complete first: there a model that knows of them would have stopped writing.
+    """
+    found = [(at + len(stop), at, stop) for stop in stops if stop and (at := text.find(stop)) >= 0]
+    return min(found)[1:] if found else (-1, None)
 
 
 class StoppedEvents:
@@ -86,15 +104,39 @@ class StoppedEvents:
                 out.append(Finished("tool_calls" if self._called else "stop", stop_sequence=matcher.found))
         else:
             self._called = self._called or isinstance(event, ToolStart)
-            held = "" if isinstance(event, UsageSeen) else matcher.end()
+            beside = isinstance(event, UsageSeen) or (isinstance(event, Annotated) and not event.annotations)
+            held = "" if beside else matcher.end()
             out += [TextDelta(held), event] if held else [event]
 
     def _after(self, event: Event, out: list[Event]) -> None:
-        """The client has its answer: what breaks now only costs us the usage."""
+        """The client has its answer: what breaks now, or would go on elsewhere, only costs us the usage."""
         if isinstance(event, UsageSeen | Ended):
             out.append(event)
-        elif isinstance(event, Failed):
+        elif isinstance(event, Failed | Paused):
             out.append(Ended())
+
+
+class StoppedReader:
+    """A reader whose events are cut so; see types.StreamReader."""
+
+    __slots__ = ("_reader", "_stopped")
+
+    def __init__(self, reader: StreamReader, stops: Sequence[str]) -> None:
+        self._reader = reader
+        self._stopped = StoppedEvents(stops)
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._stopped.feed(self._reader.feed(data))
+
+    def eof(self) -> list[Event]:
+        return self._stopped.feed(self._reader.eof())
+
+
+def stopped_reply(reply: Reply, stops: Sequence[str]) -> Reply:
+    """A whole answer, cut in each of its choices. One that was to go on is over where a stop is met."""
+    choices = [stopped(choice, stops) for choice in reply.choices]
+    met = any(choice.stop_sequence is not None for choice in choices)
+    return structs.replace(reply, choices=choices, again=None if met else reply.again)
 
 
 def stopped(choice: Choice, stops: Sequence[str]) -> Choice:

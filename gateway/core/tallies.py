@@ -8,6 +8,8 @@ Rule 1: a count is told once. When the store did not take it (`failed`), it is n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 MAX_TALLIES = 100_000
@@ -63,10 +65,14 @@ class Tally:
 
 
 class Tallies:
-    """All tallies of this process. `day` is the UTC day that they are of."""
+    """All tallies of this process. `day` is the UTC day that they are of.
 
-    def __init__(self) -> None:
+    before: called before they are read or a day ends, so that whoever counts in batches hands in what is kept back.
+    """
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
         self.day = ""
+        self._before = before
         self._own: dict[str, Tally] = {}  # not told yet
         self._sending: Rows = {}
         self._known: Rows = {}  # the store's sums
@@ -83,6 +89,7 @@ class Tallies:
 
     def shown(self, provider: str, tenant: str = "") -> Tally:
         """The figures of today, a copy."""
+        self._before()
         key, shown = _key(provider, tenant), Tally()
         own = self._own.get(key)
         for row in (self._known.get(key), self._sending.get(key), own.row() if own is not None else None):
@@ -93,17 +100,20 @@ class Tallies:
     @property
     def fresh(self) -> bool:
         """Whether there is anything to tell."""
+        self._before()
         return any(tally.requests or tally.unpriced for tally in self._own.values())
 
     def turn(self, day: str) -> None:
         """Begin `day`, unless it is the same. What was not told of the day before is of no use any more."""
         if day != self.day:
+            self._before()
             self.day, self._sending, self._known = day, {}, {}
             for tally in self._own.values():
                 tally.clear()
 
     def collect(self) -> Rows:
         """What to tell the store; `confirm` or `failed` follows."""
+        self._before()
         self._sending = {key: row for key, tally in self._own.items() if any(row := tally.row())}
         for key in self._sending:
             self._own[key].clear()

@@ -111,13 +111,12 @@ class Wallet:
         hold.open = False
         tokens = hold.tokens
         back = tokens - used
-        dirty = self._dirty
         for purse in hold.purses:
             purse.reserved -= tokens
             purse.free += back
-            if used:
-                purse.used += used
-                dirty.add(purse)
+            purse.used += used
+        if used:
+            self._dirty.update(hold.purses)
 
     # ------------------------------------------------------------ requests: the rest
 

@@ -4,6 +4,7 @@ only. Anthropic's spelling is `messages.2.content.0`; its clients look for the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.places import Spelling, Spot, located
@@ -12,7 +13,7 @@ from gateway.dialects.anthropic_client_content import assistant_block, spoken_bl
 from gateway.dialects.anthropic_client_messages import merges, speaks
 from gateway.types import Part
 
-_FIELDS = {
+WORDS: Mapping[str, str] = {
     "stop": "stop_sequences",
     "response_format": "output_config.format",
     "reasoning_effort": "output_config.effort",
@@ -21,7 +22,7 @@ _FIELDS = {
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
 }
 _TAILS = {".tool_call_id": ".tool_use_id", ".thought_signature": ".signature"}
-_SPELLING = Spelling(_FIELDS, _TAILS, inner=".content.{at}", item=".{at}")
+_SPELLING = Spelling(WORDS, _TAILS, inner=".content.{at}", item=".{at}")
 
 
 def spelled(param: str, body: bytes) -> str:

@@ -60,6 +60,7 @@ class AnthropicMessages:
     """
 
     name = "anthropic_messages"
+    words = anthropic_client_places.WORDS
     ping = PING  # what a stream says while nothing is said, after its message_start
 
     def __init__(self, repair_history: bool = False) -> None:

@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.core.unwrapping import InputText
-from gateway.dialects.anthropic_text import TextSink
+from gateway.dialects.anthropic_text import Plain, TextSink
 from gateway.dialects.anthropic_undo import Undo, undress
 from gateway.dialects.anthropic_wire import url_citations
 from gateway.types import (
+    Annotated,
     BlockDone,
     Event,
     Opaque,
@@ -81,7 +82,8 @@ def _words(value: Any) -> str:
 
 
 class TextBlock:
-    """Text goes through the sink. Its citations are placed when it ends, because then its length is known."""
+    """Text goes through the sink. Its citations are placed when it ends, because then its length is known: and told at
+    once, for some clients cannot add to a text that is over."""
 
     def __init__(self, block: dict[str, Any], answer: Answer) -> None:
         self._block = block
@@ -109,8 +111,12 @@ class TextBlock:
     def stop(self) -> list[Event]:
         if not self._citations or self._answer.said == self._begin:
             return []
-        self._answer.annotations += url_citations(self._citations, self._begin, self._answer.said)
-        return [BlockDone(VendorBlock(Opaque("anthropic", "text", self.whole())))]
+        cited = url_citations(self._citations, self._begin, self._answer.said)
+        done = BlockDone(VendorBlock(Opaque("anthropic", "text", self.whole())))
+        if type(self._answer.sink) is not Plain:  # the text may not be out yet
+            self._answer.annotations += cited
+            return [done]
+        return [Annotated(cited), done] if cited else [done]
 
     def whole(self) -> dict[str, Any]:
         cited = {"citations": self._citations} if self._citations else {}

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gateway.core.usage import summed
 from gateway.dialects.anthropic_pause import go_on, paused
 from gateway.dialects.anthropic_text import Plain, sink_for
-from gateway.dialects.anthropic_undo import Undo, undress
+from gateway.dialects.anthropic_undo import NOTHING, Undo, undress
 from gateway.dialects.anthropic_wire import (
     NO_USAGE,
     StopDetails,
@@ -75,12 +75,29 @@ def read_reply(body: bytes, undo: Undo) -> Reply:
         message = _MESSAGE.decode(body)
         if message.type != "message":
             raise BadReply(f"expected a message, got {message.type!r}")
+        if undo is NOTHING and len(message.content) == 1:
+            block = _BLOCK.decode(message.content[0])
+            if block.type == "text" and block.text and not block.citations and message.stop_reason != "refusal":
+                return _plain(message, block.text)
         parts = _Parts(undo, message) if undo.so_far is None else undo.so_far.state
         for raw in message.content:
             parts.add(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReply(f"not an answer of the Messages API: {error}") from None
     return _reply(message, parts, undo)
+
+
+def _plain(message: _Message, text: str) -> Reply:
+    """What `_reply` makes of nothing but text, which is most answers."""
+    reported = read_usage(message.usage)
+    return Reply(
+        message.id,
+        message.model,
+        [Choice([Text(text)], finish_reason(message.stop_reason, False), 0, message.stop_sequence)],
+        reported.plain(whole_usage(message.usage)) if reported else None,
+        0,
+        reported.tier() if reported else None,
+    )
 
 
 def _reply(message: _Message, parts: _Parts, undo: Undo) -> Reply:
@@ -92,7 +109,7 @@ def _reply(message: _Message, parts: _Parts, undo: Undo) -> Reply:
     if undo.sent is not None and paused(message.stop_reason, undo, parts.blocks):
         again = go_on(undo, parts.blocks, usage, parts)
     found = list(parts.parts) if again is not None else parts.finished(message)
-    finish = finish_reason(message.stop_reason, any(isinstance(part, ToolCall) for part in found))
+    finish = finish_reason(message.stop_reason, parts.calls)
     return Reply(
         id=parts.id,
         model=parts.model,
@@ -112,27 +129,30 @@ class _Parts:
     def __init__(self, undo: Undo, message: _Message) -> None:
         self.id, self.model = message.id, message.model
         self.parts: list[Part] = []
+        self.calls = False  # whether there is a tool call among them
         self.blocks: list[bytes] = []
         self._undo = undo
         self._sink = sink_for(undo, message.id)
+        self._plain = isinstance(self._sink, Plain)
         self._said = 0
 
     def add(self, raw: msgspec.Raw) -> None:
         block = _BLOCK.decode(raw)
-        match block.type:
-            case "text":
-                self._text(block, raw)
-            case "tool_use":
-                self.parts.append(self._call(block))
-            case "thinking" | "redacted_thinking":
-                self.parts.append(Reasoning(block.thinking, _kept(block, raw)))
-            case _:
-                self.parts.append(VendorBlock(Opaque("anthropic", "server_block", msgspec.json.decode(raw))))
+        kind = block.type
+        if kind == "text":
+            self._text(block, raw)
+        elif kind == "tool_use":
+            self.parts.append(self._call(block))
+            self.calls = True
+        elif kind == "thinking" or kind == "redacted_thinking":
+            self.parts.append(Reasoning(block.thinking, _kept(block, raw)))
+        else:
+            self.parts.append(VendorBlock(Opaque("anthropic", "server_block", msgspec.json.decode(raw))))
         if self._undo.sent is not None and (block.type != "text" or block.text.strip()):
             self.blocks.append(bytes(raw))
 
     def finished(self, message: _Message) -> list[Part]:
-        if not isinstance(self._sink, Plain):
+        if not self._plain:
             self._events(self._sink.end())
         refusal = refusal_text(message.stop_reason, message.stop_details)
         if refusal is not None:
@@ -140,7 +160,7 @@ class _Parts:
         return self.parts
 
     def _text(self, block: _Block, raw: msgspec.Raw) -> None:
-        if not isinstance(self._sink, Plain):
+        if not self._plain:
             self._events(self._sink.feed(block.text))
             return
         start, self._said = self._said, self._said + len(block.text)
@@ -160,6 +180,7 @@ class _Parts:
                     self.parts.append(Text(text))
                 case ToolStart(id=id_, name=name, custom=custom):
                     self.parts.append(ToolCall(id_, name, "", custom))
+                    self.calls = True
                 case ToolDelta(arguments=arguments):
                     call = self.parts[-1]
                     assert isinstance(call, ToolCall)  # a sink starts a call before it goes on with it

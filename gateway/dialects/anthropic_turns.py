@@ -42,6 +42,7 @@ from gateway.types import (
 EMPTY = "(empty)"
 CONTINUED = "(continued)"
 NO_RESULT = "[no result]"
+_INSTRUCTING = ("system", "developer")
 THOUGHTS = ("thinking", "redacted_thinking")
 
 
@@ -72,15 +73,15 @@ def torn(messages: list[Message]) -> bool:
 
 def converse(messages: list[Message], box: Toolbox, target: Target, notes: Notes, *, replay: bool) -> Conversation:
     """Translate all messages; `replay` says whether thoughts are sent back. Raises Unsupported naming messages[i]."""
-    leading = 0
-    while leading < len(messages) and messages[leading].role in ("system", "developer"):
-        leading += 1
     turns = _Turns(box, target, notes, replay)
     system: list[Block] = []
-    for i in range(leading):
-        system += _instructions(messages[i], f"messages[{i}]")
-    for index in range(leading, len(messages)):
-        turns.add(messages[index], index)
+    leading = True
+    for index, message in enumerate(messages):
+        if leading and message.role in _INSTRUCTING:
+            system += _instructions(message, index)
+            continue
+        leading = False
+        turns.add(message, index)
     turns.finish(len(messages) - 1)
     if turns.messages:
         return Conversation(system, turns.messages, turns.replayed)
@@ -88,19 +89,44 @@ def converse(messages: list[Message], box: Toolbox, target: Target, notes: Notes
     return Conversation([], [{"role": "user", "content": system or [_must(EMPTY)]}])
 
 
+def plain_talk(messages: list[Message]) -> Conversation | None:
+    """What `converse` makes of people and models who only write to each other, which is most of what is said; None for anything else."""
+    system: list[Block] = []
+    turns: list[Block] = []
+    open_ = ""
+    for message in messages:
+        role, parts = message.role, message.parts
+        if len(parts) != 1 or type(parts[0]) is not Text or message.name:
+            return None
+        said = parts[0]
+        if not said.text or said.text.isspace() or said.cache is not None or said.opaque is not None:
+            return None
+        block = {"type": "text", "text": said.text}
+        if role == open_:
+            turns[-1]["content"].append(block)
+        elif role == "user" or (role == "assistant" and open_):
+            turns.append({"role": role, "content": [block]})
+            open_ = role
+        elif role in _INSTRUCTING and not open_:
+            system.append(block)
+        else:
+            return None
+    return Conversation(system, turns) if open_ == "user" else None
+
+
 def _must(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
-def _spoken(message: Message, place: str) -> list[Block]:
+def _spoken(message: Message, index: int) -> list[Block]:
     """The blocks of what a user or the system says; a speaker's name goes before the first text."""
+    parts, name = message.parts, message.name
+    if len(parts) == 1 and type(parts[0]) is Text and not name:  # nearly always
+        said = text_block(parts[0].text, parts[0].cache)
+        return [] if said is None else [said]
     blocks: list[Block] = []
-    name = message.name
-    for j, part in enumerate(message.parts):
-        if isinstance(part, Text):
-            block = text_block(part.text, part.cache)
-        else:
-            block = content_block(part, f"{place}.content[{j}]")
+    for j, part in enumerate(parts):
+        block = content_block(part, f"messages[{index}].content[{j}]")
         if block is None:
             continue
         if name and block["type"] == "text":
@@ -109,11 +135,12 @@ def _spoken(message: Message, place: str) -> list[Block]:
     return blocks
 
 
-def _instructions(message: Message, place: str) -> list[Block]:
-    blocks = _spoken(message, place)
+def _instructions(message: Message, index: int) -> list[Block]:
+    blocks = _spoken(message, index)
     for block in blocks:
         if block["type"] != "text":
-            raise Unsupported(place, "system messages can only hold text with this provider", "unsupported_content")
+            problem = "system messages can only hold text with this provider"
+            raise Unsupported(f"messages[{index}]", problem, "unsupported_content")
     return blocks
 
 
@@ -133,24 +160,24 @@ class _Turns:
         self._carried: list[Block] = []  # what an assistant showed and only a user may: goes to the next user turn
 
     def add(self, message: Message, index: int) -> None:
-        place = f"messages[{index}]"
-        if message.role in ("system", "developer"):
-            self._system(message, place)
-        elif message.role == "assistant":
-            self._assistant(message, place)
+        role = message.role
+        if role == "assistant":
+            self._assistant(message, index)
+        elif role in _INSTRUCTING:
+            self._system(message, index)
         else:
-            self._user(message, place)
+            self._user(message, index)
 
     def finish(self, last: int) -> None:
         """Close the last turn. An answer at the end is to be continued, where the model does that."""
-        place = f"messages[{last}]"
         if self._open == "assistant":
-            self._settle_calls(place)
+            self._settle_calls(last)
         if self._open == "assistant":
-            self._continued(place)
-        self._turn("", place)
+            self._continued(last)
+        self._turn("", last)
 
-    def _continued(self, place: str) -> None:
+    def _continued(self, index: int) -> None:
+        place = f"messages[{index}]"
         if not self._prefill:
             message = "this model does not continue an answer: the last message must not be the assistant's"
             raise Unsupported(place, message, "prefill_not_supported")
@@ -160,12 +187,13 @@ class _Turns:
         if last["type"] == "text":
             self._blocks[-1] = {**last, "text": last["text"].rstrip()}
 
-    def _user(self, message: Message, place: str) -> None:
-        self._turn("user", place)
+    def _user(self, message: Message, index: int) -> None:
+        if self._open != "user":
+            self._turn("user", index)
         for j, part in enumerate(message.parts):
-            if isinstance(part, ToolResult):
-                self._result(part, f"{place}.content[{j}]")
-        self._blocks += _spoken(message, place)
+            if type(part) is ToolResult:
+                self._result(part, f"messages[{index}].content[{j}]")
+        self._blocks += _spoken(message, index)
 
     def _result(self, result: ToolResult, place: str) -> None:
         id_ = legal_id(result.call_id)
@@ -177,34 +205,35 @@ class _Turns:
             message = "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
             raise Unsupported(f"{place}.tool_call_id", f"{message}: {result.call_id!r}", "invalid_request")
 
-    def _system(self, message: Message, place: str) -> None:
-        blocks = _instructions(message, place)
+    def _system(self, message: Message, index: int) -> None:
+        blocks = _instructions(message, index)
         unanswered = None in self._calls.values()
         if not blocks:
             return
         if self._mid_system and self._open in ("user", "system") and not unanswered:
-            self._turn("system", place)
+            self._turn("system", index)
             self._blocks += blocks
             return
-        self._turn("user", place)
+        self._turn("user", index)
         self._notes.warn("system_message_inlined")
         for block in blocks:
             self._blocks.append({**block, "text": f"<system-message>{block['text']}</system-message>"})
 
-    def _assistant(self, message: Message, place: str) -> None:
-        blocks = [block for j, part in enumerate(message.parts) for block in self._said(part, f"{place}.content[{j}]")]
-        shown = [block for j, part in enumerate(message.parts) for block in self._shown(part, f"{place}.content[{j}]")]
+    def _assistant(self, message: Message, index: int) -> None:
+        parts = message.parts
+        blocks = [
+            block for j, part in enumerate(parts) for block in self._said(part, f"messages[{index}].content[{j}]")
+        ]
         if blocks:
             if self._open == "assistant":
-                self._settle_calls(place)
-            self._turn("assistant", place)
+                self._settle_calls(index)
+            self._turn("assistant", index)
             self._blocks += blocks
-            calls = [legal_id(part.id) for part in message.parts if isinstance(part, ToolCall)]
+            calls = [legal_id(part.id) for part in parts if isinstance(part, ToolCall)]
             self._calls.update(dict.fromkeys(calls))
-        if not blocks and self._open == "user":
-            self._blocks += shown  # without a turn between them the next user turn is this one
-        else:
-            self._carried += shown
+        for j, part in enumerate(parts):
+            if isinstance(part, Image | Document | Audio):
+                self._show(part, f"messages[{index}].content[{j}]", alone=not blocks)
 
     def _said(self, part: Part, place: str) -> Iterator[Block]:
         if isinstance(part, Reasoning) and not self._replay:
@@ -216,35 +245,36 @@ class _Turns:
             self.replayed = self.replayed or block["type"] in THOUGHTS
             yield block
 
-    def _shown(self, part: Part, place: str) -> Iterator[Block]:
-        """What only a user may show: it goes to the next user turn."""
-        block = content_block(part, place) if isinstance(part, Image | Document | Audio) else None
+    def _show(self, part: Part, place: str, alone: bool) -> None:
+        """What only a user may show: it goes to the next user turn, which is this one when there is no turn between them."""
+        block = content_block(part, place)
         if block is not None:
             self._notes.warn("assistant_content_moved")
-            yield block
+            (self._blocks if alone and self._open == "user" else self._carried).append(block)
 
-    def _settle_calls(self, place: str) -> None:
+    def _settle_calls(self, index: int) -> None:
         """An answer's calls must be answered before anybody else speaks."""
         if None not in self._calls.values():
             return
+        place = f"messages[{index}]"
         if not self._repair:
             missing = ", ".join(id_ for id_, result in self._calls.items() if result is None)
             message = "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
             raise Unsupported(place, f"{message} Without a response: {missing}", "invalid_request")
         if self._open == "assistant":
-            self._turn("user", place)
+            self._turn("user", index)
         self._notes.warn("tool_result_missing")
         for id_, result in self._calls.items():
             if result is None:
                 lost = ToolResult(id_, [Text(NO_RESULT)], is_error=True)
                 self._calls[id_] = result_block(lost, place)
 
-    def _turn(self, role: str, place: str) -> None:
+    def _turn(self, role: str, index: int) -> None:
         """Go on with `role`: the same turn, or close the one before and begin a new one."""
         if role == self._open:
             return
         if self._open == "user" and (self._calls or self._carried):
-            self._settle_calls(place)
+            self._settle_calls(index)
             results = [result for result in self._calls.values() if result is not None]
             self._blocks = results + self._carried + self._blocks
             self._calls, self._carried = {}, []

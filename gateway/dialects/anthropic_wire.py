@@ -25,6 +25,8 @@ _FINISH: dict[str, FinishReason] = {
     "refusal": "content_filter",
 }
 
+_TIERS = {"standard": "default", "priority": "priority"}
+
 # error.type -> what happened, and the status it comes with where the error arrives inside a 200 stream.
 ERRORS: dict[str, tuple[FaultKind, int]] = {
     "invalid_request_error": ("bad_request", 400),
@@ -86,7 +88,7 @@ class WireUsage(Struct):
         """Anthropic counts cached input apart; the total input is the sum of the three. `own`: the object itself."""
         read, write = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
         input_, output = (self.input_tokens or 0) + read + write, self.output_tokens or 0
-        reasoning = self.output_tokens_details.thinking_tokens if self.output_tokens_details else 0
+        reasoning = 0 if self.output_tokens_details is None else self.output_tokens_details.thinking_tokens
         hour_long = _hour_long(self.cache_creation) if write and self.cache_creation is not NO_CREATION else 0
         given = None if own is None else {"anthropic": own}
         return Usage(input_, output, read, write, reasoning, input_ + output, hour_long, None, None, None, given)
@@ -95,7 +97,7 @@ class WireUsage(Struct):
         """In OpenAI's words."""
         if self.speed == "fast":
             return "priority"
-        return {"standard": "default", "priority": "priority"}.get(self.service_tier or "")
+        return None if self.service_tier is None else _TIERS.get(self.service_tier)
 
 
 def _is_unsaid(value: Any) -> bool:

@@ -26,6 +26,7 @@ from typing import Any
 from msgspec import structs
 
 from gateway.core.places import retold
+from gateway.core.stopping import StoppedReader, stopped_reply
 from gateway.dialects import gemini_client_places, gemini_reply, gemini_request
 from gateway.dialects import gemini_passthrough as passthrough
 from gateway.dialects.gemini_client_array import ArrayForm
@@ -61,6 +62,7 @@ class Gemini:
     """
 
     name = "gemini"
+    words = gemini_client_places.WORDS
     ping = b"\n\n"  # keeps a silent stream open, in both forms: google-genai takes a comment for JSON that is broken
 
     def __init__(self, model: str = "", stream: bool = False, array: bool = False) -> None:
@@ -100,11 +102,12 @@ class Gemini:
 
     def read_reply(self, body: bytes, undo: Any = None) -> Reply:
         """Read a whole answer. Raises BadReply, never anything else."""
-        return gemini_reply.read_reply(body, undo)
+        reply = gemini_reply.read_reply(body, undo)
+        return reply if undo is None or not undo.stops else stopped_reply(reply, undo.stops)
 
     def reader(self, undo: Any = None) -> StreamReader:
         """A reader for one stream."""
-        return Reader(undo)
+        return Reader(undo) if undo is None or not undo.stops else StoppedReader(Reader(undo), undo.stops)
 
     def change(self, body: bytes, peek: Peek, change: Change) -> bytes:
         """Only an output cap or a temperature is ever added, and other vendors' envelopes go: the model stands in the URL."""

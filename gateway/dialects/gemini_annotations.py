@@ -39,6 +39,10 @@ class Grounding(Struct, rename="camel"):
     grounding_supports: list[Support] | None = None
 
 
+class Searched(Struct, rename="camel"):
+    web_search_queries: list[str] | None = None
+
+
 class Citation(Struct, rename="camel"):
     start_index: int | None = None
     end_index: int | None = None
@@ -66,6 +70,7 @@ class Logprobs(Struct, rename="camel"):
 
 
 _GROUNDING = msgspec.json.Decoder(Grounding)
+_SEARCHED = msgspec.json.Decoder(Searched)
 _CITATIONS = msgspec.json.Decoder(Citations)
 _LOGPROBS = msgspec.json.Decoder(Logprobs)
 
@@ -81,6 +86,12 @@ def url_citations(grounding: Raw, citations: Raw, texts: list[str], before: int 
         place["start_index"] += before
         place["end_index"] += before
     return found
+
+
+def web_searches(grounding: Raw) -> list[str]:
+    """What Gemini searched the web for, each query once."""
+    found = lenient(_SEARCHED, grounding)
+    return list(dict.fromkeys(found.web_search_queries or ())) if found is not None else []
 
 
 def read_logprobs(raw: Raw) -> dict[str, Any] | None:

@@ -4,6 +4,8 @@ refused, only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.core.places import Spelling, Spot, located
 from gateway.dialects.gemini_client_contents import read_contents, read_system
 from gateway.dialects.gemini_client_request import read_object
@@ -24,14 +26,21 @@ _CONFIG = {
     "reasoning_effort": "thinkingConfig",
     "modalities": "responseModalities",
 }
-_FIELDS = {
+# What the client's reader takes out of generationConfig as it is.
+_OWN = (
+    "responseMimeType", "responseSchema", "responseJsonSchema", "responseModalities", "responseFormat", "mediaResolution",
+    "speechConfig", "imageConfig", "audioTimestamp", "audioTranscriptionConfig", "translationConfig", "routingConfig",
+    "modelSelectionConfig", "enableAffectiveDialog", "enableEnhancedCivicAnswers",
+)  # fmt: skip
+WORDS: Mapping[str, str] = {
     **{name: f"generationConfig.{own}" for name, own in _CONFIG.items()},
+    **{name: f"generationConfig.{name}" for name in _OWN},
     "messages": "contents",
     "tool_choice": "toolConfig.functionCallingConfig",
     "service_tier": "serviceTier",
 }
 _TAILS = {".tool_call_id": ".functionResponse.id", ".thought_signature": ".thoughtSignature"}
-_SPELLING = Spelling(_FIELDS, _TAILS, inner=".functionResponse", item="")  # tools lie in lists of lists
+_SPELLING = Spelling(WORDS, _TAILS, inner=".functionResponse", item="")  # tools lie in lists of lists
 
 
 def spelled(param: str, body: bytes) -> str:

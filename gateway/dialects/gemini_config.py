@@ -51,14 +51,22 @@ def generation_config(request: Request, target: Target, notes: Notes) -> Wire:
     if not (request.presence_penalty is None and request.frequency_penalty is None):
         config.update(_penalties(request, target.abilities, notes))
     if request.logprobs:
-        config["responseLogprobs"] = True
-        if request.top_logprobs:
-            config["logprobs"] = request.top_logprobs
+        config.update(_logprobs(request, target.abilities, notes))
     if request.format is not None and not wants_instruction(request, target.abilities):
         config.update(_format(request.format, target.abilities, notes))
     thinking = _thinking(request, target, notes)
     if thinking:
         config["thinkingConfig"] = thinking
+    return config
+
+
+def plain_config(request: Request, target: Target, notes: Notes) -> Wire:
+    """The same for a request that is plain."""
+    config: Wire = {}
+    if request.max_tokens is not None:
+        _cap(config, request.max_tokens, target.abilities, notes)
+    if _thinks_aloud(request, target):
+        config["thinkingConfig"] = {"includeThoughts": True}
     return config
 
 
@@ -93,24 +101,45 @@ def _sampling(request: Request, abilities: Abilities, notes: Notes) -> Wire:
 def _limits(request: Request, abilities: Abilities, notes: Notes) -> Wire:
     limits: Wire = {}
     if request.max_tokens is not None:
-        limits["maxOutputTokens"] = min(request.max_tokens, abilities.max_output or request.max_tokens)
-        if limits["maxOutputTokens"] < request.max_tokens:
-            notes.warn("max_tokens_clamped")
+        _cap(limits, request.max_tokens, abilities, notes)
     if request.n > 1:
         if not abilities.candidate_count:
             raise Unsupported("n", "This model gives one answer at a time; use n = 1.")
         limits["candidateCount"] = request.n
     stops = [text for text in request.stop if text] if request.stop else []
     if len(stops) > MAX_STOPS:
-        raise Unsupported("stop", f"This model takes at most {MAX_STOPS} stop sequences.")
+        if request.n > 1:
+            raise Unsupported("stop", f"This model takes at most {MAX_STOPS} stop sequences for several answers.")
+        notes.warn("stop_emulated")
     if stops:
-        limits["stopSequences"] = stops
+        limits["stopSequences"] = stops[:MAX_STOPS]
     if request.seed is not None:
         limits["seed"] = request.seed
         if not -SEED_LIMIT <= request.seed < SEED_LIMIT:
             limits["seed"] = request.seed % SEED_LIMIT
             notes.warn("seed_reduced")
     return limits
+
+
+def _cap(limits: Wire, max_tokens: int, abilities: Abilities, notes: Notes) -> None:
+    most = abilities.max_output
+    if most is not None and max_tokens > most:
+        notes.warn("max_tokens_clamped")
+        max_tokens = most
+    limits["maxOutputTokens"] = max_tokens
+
+
+def watched_stops(request: Request) -> tuple[str, ...]:
+    """The stop sequences to look for in the answer: all of them where there are more than Gemini takes."""
+    stops = tuple(text for text in request.stop if text)
+    return stops if len(stops) > MAX_STOPS else ()
+
+
+def _logprobs(request: Request, abilities: Abilities, notes: Notes) -> Wire:
+    if not abilities.logprobs:
+        notes.drop("logprobs", "logprobs_unsupported")
+        return {}
+    return {"responseLogprobs": True, **({"logprobs": request.top_logprobs} if request.top_logprobs else {})}
 
 
 def _penalties(request: Request, abilities: Abilities, notes: Notes) -> Wire:
@@ -139,6 +168,8 @@ def _format(format: ResponseFormat, abilities: Abilities, notes: Notes) -> Wire:
 
 def _thinking(request: Request, target: Target, notes: Notes) -> Wire:
     """`thinkingConfig`: a level or a budget, never both, and whether to show the thoughts."""
+    if request.effort is None and request.thinking is None:
+        return {"includeThoughts": True} if _thinks_aloud(request, target) else {}
     abilities = target.abilities
     effort, budget, show = _asked(request)
     show = show and request.show_thoughts is not False
@@ -159,6 +190,14 @@ def _thinking(request: Request, target: Target, notes: Notes) -> Wire:
     if on and asked and show and effort != "none":  # thoughts asked for while thinking is off are refused
         config["includeThoughts"] = True
     return config
+
+
+def _thinks_aloud(request: Request, target: Target) -> bool:
+    """Whether thoughts are to be shown where nobody asked for an effort."""
+    abilities = target.abilities
+    if not abilities.default_thinking or not (abilities.thinking_levels or abilities.thinking_budget):
+        return False
+    return target.translation.expose_reasoning and request.show_thoughts is not False
 
 
 def _asked(request: Request) -> tuple[str | None, int | None, bool]:

@@ -29,16 +29,16 @@ from gateway.types import (
 SKIP_SIGNATURE = "skip_thought_signature_validator"  # what Google documents for calls that its models did not make
 FOREIGN_IDS = ("call_", "toolu_", "fc_")
 NO_RESULT = "[no result]"
+INSTRUCTING = ("system", "developer")
 
 
 def split_system(messages: list[Message]) -> tuple[list[Wire], int]:
     """The leading run of system messages as text parts, and the place of the first other message."""
     parts: list[Wire] = []
     for index, message in enumerate(messages):
-        if message.role not in ("system", "developer"):
+        if message.role not in INSTRUCTING:
             return parts, index
-        for text in _texts(message):
-            parts.append({"text": text})
+        parts += [{"text": text} for text in _texts(message)]
     return parts, len(messages)
 
 
@@ -46,7 +46,7 @@ def write_contents(request: Request, start: int, target: Target, tools: Toolbox,
     """The messages from `start` on. Raises Unsupported for what the model cannot take and for results without a call."""
     contents = _Contents(target, tools, notes)
     for index in range(start, len(request.messages)):
-        contents.add(request.messages[index], f"messages[{index}]")
+        contents.add(request.messages[index], index)
     contents.settle_results("messages")
     turns = contents.turns
     if turns and turns[-1]["role"] == "model" and not target.abilities.prefill:
@@ -55,9 +55,34 @@ def write_contents(request: Request, start: int, target: Target, tools: Toolbox,
             "This model does not continue an assistant message; end with a user message.",
             "prefill_not_supported",
         )
-    if target.abilities.requires_signature:
+    if contents.called and target.abilities.requires_signature:
         _vouch_for_foreign_calls(turns)
     return turns
+
+
+def plain_contents(messages: list[Message]) -> tuple[list[Wire], list[Wire]] | None:
+    """System and contents of people and models who only write to each other, which is most of what is said; None for anything else."""
+    system: list[Wire] = []
+    turns: list[Wire] = []
+    open_ = ""
+    for message in messages:
+        role, parts = message.role, message.parts
+        if len(parts) != 1 or type(parts[0]) is not Text or message.name:
+            return None
+        said = parts[0]
+        if not said.text or said.opaque is not None:
+            return None
+        part = {"text": said.text}
+        if role == open_:
+            turns[-1]["parts"].append(part)
+        elif role == "user" or role == "assistant":
+            turns.append({"role": "user" if role == "user" else "model", "parts": [part]})
+            open_ = role
+        elif role in INSTRUCTING and not open_:
+            system.append(part)
+        else:
+            return None
+    return (system, turns) if open_ == "user" else None
 
 
 class _Contents:
@@ -65,6 +90,7 @@ class _Contents:
 
     def __init__(self, target: Target, tools: Toolbox, notes: Notes) -> None:
         self.turns: list[Wire] = []
+        self.called = False  # whether there is a call among them
         self._abilities = target.abilities
         self._repair = target.translation.repair_history
         self._tools = tools
@@ -72,17 +98,15 @@ class _Contents:
         self._calls: dict[str, ToolCall] = {}
         self._results: dict[str, tuple[ToolResult, str]] = {}
 
-    def add(self, message: Message, where: str) -> None:
-        match message.role:
-            case "assistant":
-                self._add_assistant(message, where)
-            case "system" | "developer":
-                self._add_user(
-                    [{"text": f"<system-message>{text}</system-message>"} for text in _texts(message)], where
-                )
-                self._notes.warn("system_message_inlined")
-            case _:
-                self._add_user_message(message, where)
+    def add(self, message: Message, index: int) -> None:
+        role, where = message.role, f"messages[{index}]"
+        if role == "assistant":
+            self._add_assistant(message, where)
+        elif role in INSTRUCTING:
+            self._add_user([{"text": f"<system-message>{text}</system-message>"} for text in _texts(message)], where)
+            self._notes.warn("system_message_inlined")
+        else:
+            self._add_user_message(message, where)
 
     def _add_assistant(self, message: Message, where: str) -> None:
         if self._results:
@@ -91,6 +115,7 @@ class _Contents:
         for place, part in enumerate(message.parts):
             if isinstance(part, ToolCall):
                 self._calls[part.id] = part
+                self.called = True
                 parts.append(self._call(part, f"{where}.content[{place}]"))
             else:
                 parts += self._parts(part, f"{where}.content[{place}]")

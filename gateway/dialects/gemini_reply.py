@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from gateway.core.usage import summed
-from gateway.dialects.gemini_annotations import read_logprobs, url_citations
+from gateway.dialects.gemini_annotations import read_logprobs, url_citations, web_searches
 from gateway.dialects.gemini_pause import go_on, paused
 from gateway.dialects.gemini_tools import Undo
 from gateway.dialects.gemini_wire import (
@@ -26,7 +26,7 @@ from gateway.dialects.gemini_wire import (
     signature_of,
     tool_call,
 )
-from gateway.types import BadReply, Choice, Reasoning, Refusal, Reply, Text, ToolCall
+from gateway.types import BadReply, Choice, FinishReason, Reasoning, Refusal, Reply, Text, ToolCall
 from gateway.types import Part as Piece
 
 _ANSWER = msgspec.json.Decoder(Answer)
@@ -49,18 +49,20 @@ def read_reply(body: bytes, undo: Undo | None) -> Reply:
     candidates = answer.candidates or []
     choices = [_choice(candidate, state, undo) for candidate in candidates] or [_blocked(answer)]
     again = None
-    if len(candidates) == 1 and paused(candidates[0].finish_reason or "", candidates[0].continuation_token or "", undo):
-        state.parts = list(choices[0].parts)
-        again = go_on(undo, candidates[0].continuation_token or "", usage, state)
+    token = candidates[0].continuation_token if len(candidates) == 1 else None
+    if token and paused(candidates[0].finish_reason or "", token, undo):
+        state.parts, state.searches = list(choices[0].parts), choices[0].searches
+        again = go_on(undo, token, usage, state)
     return Reply(state.id, state.model, choices, usage, again=again)
 
 
 class _SoFar(Struct):
-    """Whose answer it is, and the parts that earlier answers of a chain gave."""
+    """Whose answer it is, and the parts and searches that earlier answers of a chain gave."""
 
     id: str
     model: str
     parts: list[Piece] = field(default_factory=list)
+    searches: list[str] = field(default_factory=list)
 
 
 def _blocked(answer: Answer) -> Choice:
@@ -79,21 +81,29 @@ def _choice(candidate: Candidate, state: _SoFar, undo: Undo | None) -> Choice:
     for part in wire:
         _append(parts, part, state.id, index, undo)
     reason = candidate.finish_reason or ""
-    finish = finish_of(reason, any(isinstance(part, ToolCall) for part in parts), bool(parts))
+    if reason == "STOP" and len(parts) == 1 and type(parts[0]) is Text:
+        finish: FinishReason | None = "stop"
+    else:
+        finish = finish_of(reason, any(isinstance(part, ToolCall) for part in parts), bool(parts))
     if reason == RESTRICTED or finish is None:
         raise BadReply(f"an answer that ended with {reason}: {candidate.finish_message or ''}", broken(reason))
     if finish == "content_filter" and candidate.finish_message:
         parts.append(Refusal(candidate.finish_message))
+    searches = state.searches
     if candidate.grounding_metadata or candidate.citation_metadata:
         _annotate(parts, candidate, wire, said)
+        searches = list(dict.fromkeys([*searches, *web_searches(candidate.grounding_metadata)]))
     logprobs = read_logprobs(candidate.logprobs_result) if candidate.logprobs_result else None
-    return Choice(parts, finish if reason else None, index, logprobs=logprobs)
+    return Choice(parts, finish if reason else None, index, logprobs=logprobs, searches=searches)
 
 
 def _append(parts: list[Piece], part: Part, response_id: str, index: int, undo: Undo | None) -> None:
     """Add what `part` holds. Neighbours of a kind become one, but never across a signature: it belongs to its own part."""
-    signature = signature_of(part)
-    if part.function_call is not None:
+    signature = signature_of(part) if part.thought_signature else None
+    media = part.function_call or part.inline_data
+    if part.text and not parts and not part.thought and media is None and signature is None:
+        parts.append(Text(part.text))  # nearly every answer
+    elif part.function_call is not None:
         ordinal = sum(isinstance(earlier, ToolCall) for earlier in parts)
         parts.append(tool_call(part, part.function_call, ordinal, response_id, index, undo))
     elif part.inline_data is not None:

@@ -10,10 +10,16 @@ from typing import Any
 
 import msgspec
 
-from gateway.dialects.gemini_config import generation_config, instruction, wants_instruction
-from gateway.dialects.gemini_contents import split_system, write_contents
+from gateway.dialects.gemini_config import (
+    generation_config,
+    instruction,
+    plain_config,
+    wants_instruction,
+    watched_stops,
+)
+from gateway.dialects.gemini_contents import plain_contents, split_system, write_contents
 from gateway.dialects.gemini_tools import Toolbox
-from gateway.types import Notes, Request, Target, Unsupported, Written
+from gateway.types import Abilities, Notes, Request, Target, Unsupported, Written
 
 Wire = dict[str, Any]
 
@@ -45,12 +51,36 @@ SPELLINGS = {
     **BODY_FIELDS,
     **CONFIG_FIELDS,
 }
+_NO_TOOLS = Toolbox(Request(model="", messages=[]), Abilities(), Notes())
 _encode = msgspec.json.Encoder().encode
 HANDLED = ("cache_control", "store", "modalities", "audio", "web_search_options", "extra_body", "google")
 
 
 def write_request(request: Request, target: Target, notes: Notes) -> Written:
     """The body and how to undo its renamings. Raises Unsupported when the model cannot take something that must not go."""
+    plain = request.plain
+    said = plain_contents(request.messages) if plain else None
+    if said is not None:
+        tools, (system, contents) = _NO_TOOLS, said
+    else:
+        tools, system, contents = _read(request, target, notes)
+    body: Wire = {"systemInstruction": {"parts": system}} if system else {}
+    body["contents"] = contents
+    if plain:
+        config = plain_config(request, target, notes)
+    else:
+        _add_tools(body, request, tools)
+        config = generation_config(request, target, notes)
+        _add_extra(body, config, request, notes)
+        _drop_the_rest(request, notes)
+    if config:
+        body["generationConfig"] = config
+    encoded = _encoded(body)
+    return Written(encoded, undo=tools.undo(encoded, watched_stops(request) if request.stop else ()))
+
+
+def _read(request: Request, target: Target, notes: Notes) -> tuple[Toolbox, list[Wire], list[Wire]]:
+    """The tools, what the system says, and the contents."""
     tools = Toolbox(request, target.abilities, notes)
     system, start = split_system(request.messages)
     contents = write_contents(request, start, target, tools, notes)
@@ -59,16 +89,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     if request.format is not None and wants_instruction(request, target.abilities):
         system = [*system, {"text": instruction(request.format)}]
         notes.warn("json_mode_emulated")
-    body: Wire = {"systemInstruction": {"parts": system}} if system else {}
-    body["contents"] = contents
-    _add_tools(body, request, tools)
-    config = generation_config(request, target, notes)
-    _add_extra(body, config, request, notes)
-    if config:
-        body["generationConfig"] = config
-    _drop_the_rest(request, notes)
-    encoded = _encoded(body)
-    return Written(encoded, undo=tools.undo(encoded))
+    return tools, system, contents
 
 
 def _encoded(body: Wire) -> bytes:

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.sse import LineTooLong, Splitter
 from gateway.core.usage import summed
-from gateway.dialects.gemini_annotations import read_logprobs, url_citations
+from gateway.dialects.gemini_annotations import read_logprobs, url_citations, web_searches
 from gateway.dialects.gemini_pause import go_on, paused
 from gateway.dialects.gemini_tools import Undo
 from gateway.dialects.gemini_wire import (
@@ -73,6 +73,7 @@ class _Candidate:
         "grounding",
         "index",
         "message",
+        "searches",
         "texts",
         "thoughts",
         "token",
@@ -83,6 +84,7 @@ class _Candidate:
         self.index = index
         self.before = 0  # characters said in earlier streams of the same answer
         self.annotations: list[Any] = []
+        self.searches: tuple[str, ...] = ()
         self.token = ""
         self.calls = 0
         self.usable = False
@@ -188,6 +190,8 @@ class Reader:
         state = self._candidates.get(index)
         if state is None:
             state = self._candidates[index] = _Candidate(index)
+        if candidate.grounding_metadata:
+            self._ground(candidate.grounding_metadata, state, events)
         if candidate.content is not None:
             for part in candidate.content.parts or ():
                 self._part(part, state, candidate.logprobs_result, events)
@@ -196,16 +200,27 @@ class Reader:
             state.message = candidate.finish_message or state.message
         if candidate.continuation_token:
             state.token = candidate.continuation_token
-        if candidate.grounding_metadata:
-            state.grounding = candidate.grounding_metadata
         if candidate.citation_metadata:
             state.citations = candidate.citation_metadata
 
+    def _ground(self, grounding: Raw, state: _Candidate, events: list[Event]) -> None:
+        """Where the text is from is told at the end, what was searched for at once, each query once."""
+        state.grounding = grounding
+        new = tuple(query for query in web_searches(grounding) if query not in state.searches)
+        if new:
+            state.searches += new
+            events.append(Annotated([], state.index, new))
+
     def _part(self, part: Part, state: _Candidate, logprobs: Raw, events: list[Event]) -> None:
+        text = part.text
         if part.function_call is not None:
             self._call(part, part.function_call, state, events)
             return
-        text = part.text
+        if text and not part.thought and not logprobs and not part.thought_signature:  # most of a stream
+            state.texts.append(text)
+            state.usable = True
+            events.append(TextDelta(text, state.index))
+            return
         if text and part.thought:
             state.thoughts.append(text)
             events.append(ReasoningDelta(text, state.index))

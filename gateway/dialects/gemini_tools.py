@@ -59,7 +59,7 @@ class Undo(Struct, frozen=True):
 
     names: alias to the client's name. custom: free-form tools, whose only argument is `input`. wrapped: functions whose
     parameters are no object and stand under `value`. sent: the request's body, to be asked once more when the answer pauses.
-    so_far: what the answer is the rest of.
+    so_far: what the answer is the rest of. stops: what ends its text.
     """
 
     names: dict[str, str]
@@ -67,6 +67,7 @@ class Undo(Struct, frozen=True):
     wrapped: frozenset[str]
     sent: bytes = b""
     so_far: SoFar | None = None
+    stops: tuple[str, ...] = ()
 
 
 class Toolbox:
@@ -101,12 +102,12 @@ class Toolbox:
             self._aliases[name] = plain
         return self._aliases[name]
 
-    def undo(self, sent: bytes) -> Undo:
+    def undo(self, sent: bytes, stops: tuple[str, ...]) -> Undo:
         """What the answer to the request `sent` needs."""
         if not self._aliases:
-            return Undo({}, _NONE, _NONE, sent)
+            return Undo({}, _NONE, _NONE, sent, stops=stops)
         names = {alias: name for name, alias in self._aliases.items() if alias != name}
-        return Undo(names, frozenset(self._custom), frozenset(self._wrapped), sent)
+        return Undo(names, frozenset(self._custom), frozenset(self._wrapped), sent, stops=stops)
 
     def arguments(self, call: ToolCall) -> msgspec.Raw | dict[str, Any]:
         """A call of the history as `args`: the client's own JSON object, byte for byte, wherever it is one."""
@@ -194,9 +195,8 @@ class Toolbox:
         """Legal names first, so that an alias never takes the name of another tool; then the rest in the request's order."""
         names = [tool.name for tool in request.tools if _is_function(tool)] if request.tools else []
         for message in request.messages:
-            for part in message.parts:
-                if isinstance(part, ToolCall):
-                    names.append(part.name)
+            if message.role == "assistant":
+                names += [part.name for part in message.parts if isinstance(part, ToolCall)]
         if not names:
             return
         self._aliases.update((name, name) for name in names if LEGAL.fullmatch(name))

@@ -26,6 +26,7 @@ from gateway.dialects.openai_errors import write_error
 from gateway.dialects.openai_undo import NOTHING, Undo
 from gateway.types import (
     COMMENT,
+    SAME,
     ClientError,
     Echo,
     Notes,
@@ -47,6 +48,7 @@ class OpenAIChat:
     """
 
     name = "openai_chat"
+    words = SAME
     ping = COMMENT
     # Asked on every call: functions as they are, without a call of their own in between.
     peek = staticmethod(peek)
@@ -84,4 +86,11 @@ class OpenAIChat:
         return ChatTap(swallow_usage)
 
 
+class CompatibleChat(OpenAIChat):
+    """As servers speak it that imitate OpenAI: some know more members of messages, and want them back."""
+
+    change = staticmethod(passthrough.change_freely)
+
+
 OPENAI_CHAT = OpenAIChat()
+COMPATIBLE_CHAT = CompatibleChat()

@@ -21,7 +21,10 @@ from gateway.dialects.openai_checks import (
     wrong_type,
 )
 from gateway.dialects.openai_media import read_base64, read_cache, read_document, read_image
-from gateway.types import Audio, BadRequest, Document, Opaque, Part, Reasoning, Refusal, Text
+from gateway.types import Audio, BadRequest, Document, Opaque, Part, Reasoning, Refusal, Text, VendorBlock
+
+_GOOGLES = frozenset({"executableCode", "codeExecutionResult", "toolCall", "toolResponse"})
+_ELSEWHERE = ("text", "thinking", "redacted_thinking", "tool_use", "tool_result", "image", "document")
 
 
 def read_content(value: object, param: str, kinds: tuple[str, ...], required: bool = True) -> list[Part]:
@@ -40,8 +43,10 @@ def read_content(value: object, param: str, kinds: tuple[str, ...], required: bo
 
 
 def read_reasoning(message: dict[str, Any], param: str) -> list[Part]:
-    """What an assistant turn carries of the model's thinking: replayable blocks win over plain text."""
+    """What an assistant turn carries of the model's thinking, where replayable blocks win over plain text; and of tools that its
+    vendor ran, whose place among the texts no client can tell."""
     extra = optional_object(message.get("extra_content"), f"{param}.extra_content") or {}
+    ran = _ran(extra, f"{param}.extra_content") if extra else []
     anthropic = extra.get("anthropic")
     blocks = message.get("thinking_blocks") or (
         anthropic.get("thinking_blocks") if isinstance(anthropic, dict) else None
@@ -51,9 +56,33 @@ def read_reasoning(message: dict[str, Any], param: str) -> list[Part]:
         return [
             _thinking(object_(block, f"{place}[{at}]"), f"{place}[{at}]")
             for at, block in enumerate(array(blocks, place))
-        ]
+        ] + ran
     shown = optional_text(message.get("reasoning_content"), f"{param}.reasoning_content")
-    return [Reasoning(shown)] if shown else []
+    return [Reasoning(shown), *ran] if shown else ran
+
+
+def _ran(extra: dict[str, Any], param: str) -> list[Part]:
+    """Blocks of tools that a vendor ran, as we showed them (openai_chat_reply.server_block)."""
+    parts: list[Part] = []
+    for vendor in ("anthropic", "google"):
+        own = extra.get(vendor)
+        blocks = own.get("server_blocks") if isinstance(own, dict) else None
+        place = f"{param}.{vendor}.server_blocks"
+        for at, block in enumerate(array(blocks, place) if blocks is not None else ()):
+            given = object_(block, f"{place}[{at}]")
+            if not _runs(vendor, given):
+                raise BadRequest(f"Invalid value for '{place}[{at}]': not a block of a server tool.", f"{place}[{at}]")
+            shown = {key: value for key, value in given.items() if key != "index"}  # ours, for stream accumulators
+            parts.append(VendorBlock(Opaque(vendor, "server_block", shown)))
+    return parts
+
+
+def _runs(vendor: str, block: dict[str, Any]) -> bool:
+    """Whether nothing but a server tool's block can be meant: what has a place of its own in a message must stand there."""
+    if vendor == "google":
+        return not _GOOGLES.isdisjoint(block) and block.keys() <= _GOOGLES | {"index", "thoughtSignature"}
+    kind = block.get("type")
+    return isinstance(kind, str) and kind not in _ELSEWHERE
 
 
 def signature_of(carrier: dict[str, Any]) -> Opaque | None:

@@ -29,31 +29,37 @@ from gateway.types import (
     VendorBlock,
 )
 
-_SPEAKERS = ("system", "developer", "user", "assistant")
+_SPEAKERS = ("user", "assistant", "system", "developer")
 _USER_KINDS = ("text", "image_url", "input_audio", "file")
 _TOOL_KINDS = ("text", "image_url", "file")  # images and files are beyond the specification, and common
 
 
-def read_messages(value: list[dict[str, Any]]) -> list[Message]:
-    """All of them, each checked by itself; `check_conversation` checks them together."""
+def read_messages(value: list[Any], answers_required: bool = True) -> list[Message]:
+    """All of them, each checked by itself and then against those before it (`check_conversation`). Raises BadRequest."""
     messages: list[Message] = []
+    plain = True
     for place, item in enumerate(value):
-        role, content = item.get("role"), item.get("content")
-        if len(item) == 2 and isinstance(content, str) and role in _SPEAKERS:
-            messages.append(Message(role, [Text(content)]))  # nothing else is said: nearly all messages
+        if type(item) is not dict:
+            object_(item, f"messages[{place}]")  # says what is wrong
+        content = item.get("content")
+        if type(content) is str and len(item) == 2 and item.get("role") in _SPEAKERS:
+            messages.append(Message(item["role"], [Text(content)]))  # nothing else is said: nearly all messages
             continue
+        plain = False
         param = f"messages[{place}]"
-        role = text(role, f"{param}.role")
+        role = text(item.get("role"), f"{param}.role")
         if role not in _READERS:
             raise not_among(f"{param}.role", role, _READERS)
         message = _READERS[role](item, param, messages)
         if role in _SPEAKERS:
             message.name = optional_text(item.get("name"), f"{param}.name") or ""
         messages.append(message)
+    if not plain:  # without calls there is nothing to answer
+        check_conversation(messages, answers_required)
     return messages
 
 
-def check_conversation(messages: list[Message], answers_required: bool = True) -> None:
+def check_conversation(messages: list[Message], answers_required: bool) -> None:
     """Every tool result answers a call before it, once; and every call is answered before the next turn.
 
     The second rule is left to the provider's dialect, which may repair, unless `answers_required`. Raises BadRequest in

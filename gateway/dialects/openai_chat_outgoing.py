@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from gateway.dialects.openai_cache import Marks
 from gateway.dialects.openai_chat_turns import write_messages
 from gateway.dialects.openai_effort import effort_of, takes_sampling
 from gateway.dialects.openai_undo import Undo, legal_name
@@ -49,11 +50,13 @@ _HINTS = ("cache_control",)  # OpenAI caches by itself
 
 def write_request(request: Request, target: Target, notes: Notes) -> Written:
     """The body for POST /chat/completions. Raises Unsupported for what must not be dropped."""
+    spelled, marks = (
+        _spelled(request.messages, target.abilities),
+        Marks() if target.abilities.cache_breakpoints else None,
+    )
     wire: Wire = {
         "model": target.model,
-        "messages": write_messages(
-            _spelled(request.messages, target.abilities), target.translation.repair_history, notes
-        ),
+        "messages": write_messages(spelled, target.translation.repair_history, notes, marks),
     }
     _write_tools(wire, request, target.abilities, notes)
     effort = effort_of(request, target.abilities, notes)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import set_members
+from gateway.dialects.openai_chat_foreign import without_foreign
 from gateway.dialects.openai_usage import usage_of
 from gateway.types import BadReply, Change, Count, Glance, Modalities, Peek, Usage
 
@@ -21,7 +22,13 @@ _SAID = ("content", "tool_calls", "function_call", "refusal", "audio", "reasonin
 
 
 def change(body: bytes, peek: Peek, change: Change) -> bytes:
-    """`body` with the named places changed; the very same object when nothing changes."""
+    """`body` as OpenAI takes it, with the named places changed; the very same object when nothing changes."""
+    changed = change_freely(body, peek, change)
+    return without_foreign(changed) if peek.foreign else changed
+
+
+def change_freely(body: bytes, peek: Peek, change: Change) -> bytes:
+    """Likewise for servers that may know members of messages that OpenAI does not."""
     if peek.old_cap and change.output_cap == "max_completion_tokens":
         body = _with_new_cap(body, peek.around)
     members: dict[str, bytes] = {}

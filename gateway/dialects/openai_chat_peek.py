@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.splice import around
+from gateway.dialects.openai_chat_foreign import has_foreign
 from gateway.dialects.openai_checks import missing, wrong_type
 from gateway.dialects.openai_top import (
     MAX_MODEL_CHARS,
@@ -81,6 +82,8 @@ def peek(body: bytes) -> Peek:
     asked = options is not None and options.include_usage is True
     old = top.max_tokens is not None and top.max_completion_tokens is None
     found = Peek(name, top.stream is True, cap, many, asked, top.temperature is not None, old_cap=old)
+    if has_foreign(body):
+        found.foreign = True
     if rest is not body:
         found.around = rest
     return found
@@ -93,7 +96,7 @@ def _peek_closely(body: bytes) -> Peek:
     refuse_two_readings(body, fields)
     _check_messages(fields.get("messages"))
     stream = "stream" in fields and boolean(fields["stream"], "stream")
-    found = Peek(name, stream)
+    found = Peek(name, stream, foreign=has_foreign(body))
     if "max_tokens" in fields or "max_completion_tokens" in fields:
         found.max_tokens = _cap(fields)
     if "n" in fields:

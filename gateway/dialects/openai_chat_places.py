@@ -21,10 +21,10 @@ def spelled(param: str, body: bytes) -> str:
 
 
 def _spot(item: dict[str, Any], place: str) -> Spot:
-    """Parts stand in the order of the reader: thoughts, content, refusal, audio, calls."""
+    """Parts stand in the order of the reader: thoughts, server blocks, content, refusal, audio, calls."""
     if item.get("role") in ("tool", "function"):
         return Spot(place, [place])
-    spot = Spot(place, _thoughts(item, place))
+    spot = Spot(place, _thoughts(item, place) + _ran(item, place))
     content = item.get("content")
     if isinstance(content, list):
         spot.parts += [f"{place}.content[{at}]" for at in range(len(content))]
@@ -45,3 +45,11 @@ def _thoughts(item: dict[str, Any], place: str) -> list[str]:
     if blocks:
         return [f"{where}[{at}]" for at in range(len(blocks))]
     return [f"{place}.reasoning_content"] if item.get("reasoning_content") else []
+
+
+def _ran(item: dict[str, Any], place: str) -> list[str]:
+    extra = item.get("extra_content")
+    owns = [(vendor, extra.get(vendor)) for vendor in ("anthropic", "google")] if isinstance(extra, dict) else []
+    lists = [(vendor, own.get("server_blocks")) for vendor, own in owns if isinstance(own, dict)]
+    where = f"{place}.extra_content"
+    return [f"{where}.{vendor}.server_blocks[{at}]" for vendor, found in lists for at in range(len(found or ()))]

@@ -107,6 +107,15 @@ def _choice(choice: Choice, echo: Echo) -> dict[str, Any]:
 
 
 def _message(choice: Choice, echo: Echo) -> dict[str, Any]:
+    parts = choice.parts
+    if len(parts) == 1 and type(parts[0]) is Text and choice.stop_sequence is None:
+        said = parts[0]
+        if said.text and not said.annotations and said.opaque is None:  # nearly every answer
+            return {"role": "assistant", "content": said.text, "refusal": None}
+    return _rich_message(choice, echo)
+
+
+def _rich_message(choice: Choice, echo: Echo) -> dict[str, Any]:
     texts: list[Text] = []
     calls: list[ToolCall] = []
     annotations: list[Any] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 from gateway.dialects.openai_body import read_object
-from gateway.dialects.openai_chat_messages import check_conversation, read_messages
+from gateway.dialects.openai_chat_messages import read_messages
 from gateway.dialects.openai_checks import (
     array,
     missing,
@@ -29,6 +29,7 @@ from gateway.dialects.openai_media import read_cache
 from gateway.types import BadRequest, Request, ResponseFormat, Tool, ToolChoice
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+MAX_CAP = 2**53
 _VERBOSITIES = ("low", "medium", "high")
 _KNOWN = frozenset(
     {
@@ -38,7 +39,8 @@ _KNOWN = frozenset(
         "verbosity", "user", "safety_identifier", "metadata", "service_tier", "stream", "stream_options",
     }
 )  # fmt: skip
-# Most requests have none of these: what is not there need not be read one by one.
+# Most requests have none of the others: what is not there need not be read one by one.
+_PLAIN = frozenset({"model", "messages", "max_tokens", "max_completion_tokens"})
 _TOOLS = frozenset({"tools", "functions", "tool_choice", "function_call"})
 _SAMPLING = frozenset(
     {
@@ -61,23 +63,40 @@ _GOOGLES = {
 def read_request(body: bytes, repair_history: bool = False) -> Request:
     """Read all of it. Raises BadRequest, never anything else. With `repair_history` tool calls may stay without answers."""
     fields = read_object(body)
-    messages = objects(fields.get("messages"), "messages")
+    messages = fields.get("messages")
+    if type(messages) is not list:
+        messages = array(messages, "messages")
     if not messages:
         raise BadRequest("Invalid 'messages': empty array. Expected an array with minimum length 1.", "messages")
+    given = fields.keys()
+    if given <= _PLAIN:
+        request = Request(
+            model=optional_text(fields.get("model"), "model") or "",
+            messages=read_messages(messages, answers_required=not repair_history),
+        )
+    else:
+        request = _read_more(fields, messages, answers_required=not repair_history)
+    cap = fields.get("max_tokens")
+    if type(cap) is int and 1 <= cap <= MAX_CAP and "max_completion_tokens" not in given:
+        request.max_tokens = cap
+    else:
+        _read_cap(fields, request)
+    return request
+
+
+def _read_more(fields: dict[str, Any], messages: list[Any], answers_required: bool) -> Request:
     given = fields.keys()
     tools, legacy = ([], False) if given.isdisjoint(_TOOLS) else _tools(fields)
     request = Request(
         model=optional_text(fields.get("model"), "model") or "",
-        messages=read_messages(messages),
+        messages=read_messages(messages, answers_required),
         tools=tools,
         tool_choice=None if given.isdisjoint(_TOOLS) else _tool_choice(fields, tools),
         legacy_functions=legacy,
         extra={} if given <= _KNOWN else {key: value for key, value in fields.items() if key not in _KNOWN},
     )
-    check_conversation(request.messages, answers_required=not repair_history)
     if not given.isdisjoint(_SAMPLING):
         _read_sampling(fields, request)
-    _read_cap(fields, request)
     if not given.isdisjoint(_OUTPUT):
         _read_output(fields, request)
     if not given.isdisjoint(_REST):
@@ -103,8 +122,8 @@ def _read_sampling(fields: dict[str, Any], request: Request) -> None:
 
 
 def _read_cap(fields: dict[str, Any], request: Request) -> None:
-    cap = optional_int(fields.get("max_completion_tokens"), "max_completion_tokens", 1, 2**53)
-    old_cap = optional_int(fields.get("max_tokens"), "max_tokens", 1, 2**53)
+    cap = optional_int(fields.get("max_completion_tokens"), "max_completion_tokens", 1, MAX_CAP)
+    old_cap = optional_int(fields.get("max_tokens"), "max_tokens", 1, MAX_CAP)
     request.max_tokens = old_cap if cap is None else cap
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.dialects.openai_cache import Marks
 from gateway.dialects.openai_undo import legal_id, legal_name
 from gateway.types import (
     Audio,
@@ -35,14 +36,16 @@ MAX_CALL_ID_CHARS = 40
 NO_RESULT = "[no result]"
 
 
-def write_messages(messages: list[Message], repair: bool, notes: Notes) -> list[Wire]:
-    """The wire messages. Raises Unsupported for content that Chat cannot carry and that must not be lost."""
-    return _Turns(repair, notes).write(messages)
+def write_messages(messages: list[Message], repair: bool, notes: Notes, marks: Marks | None = None) -> list[Wire]:
+    """The wire messages, with cache marks where there are `marks` to put them down in. Raises Unsupported for content that Chat
+    cannot carry and that must not be lost."""
+    return _Turns(repair, notes, marks).write(messages)
 
 
 class _Turns:
-    def __init__(self, repair: bool, notes: Notes) -> None:
+    def __init__(self, repair: bool, notes: Notes, marks: Marks | None) -> None:
         self._repair = repair
+        self._marks = marks
         self._notes = notes
         self._wire: list[Wire] = []
         self._open: dict[str, str] = {}  # calls without an answer so far: id -> the tool's name
@@ -52,6 +55,8 @@ class _Turns:
         for place, message in enumerate(messages):
             self._message(message, f"messages[{place}]")
         self._close_results(f"messages[{max(len(messages) - 1, 0)}]")
+        if self._marks is not None:
+            self._marks.keep_last()
         return self._wire
 
     def _message(self, message: Message, param: str) -> None:
@@ -69,7 +74,7 @@ class _Turns:
             self._assistant(rest, message.name)
         else:
             role = "user" if message.role == "tool" else message.role
-            self._wire.append(_named({"role": role, "content": _content(rest)}, message.name))
+            self._wire.append(_named({"role": role, "content": _content(rest, self._marks)}, message.name))
 
     def _result(self, result: ToolResult, param: str) -> None:
         tool = self._open.pop(result.call_id, result.name)
@@ -79,7 +84,11 @@ class _Turns:
         shown = "\n".join(texts)
         if result.is_error and not shown.startswith("Error"):
             shown = f"Error: {shown}"
-        self._wire.append({"role": "tool", "tool_call_id": _id(result.call_id), "content": shown})
+        content: str | list[Wire] = shown
+        if self._marks is not None and result.cache is not None and shown:
+            content = [{"type": "text", "text": shown}]
+            self._marks.put(content[0], result.cache)
+        self._wire.append({"role": "tool", "tool_call_id": _id(result.call_id), "content": content})
         if others:
             self._notes.warn("tool_result_content_moved")
             self._pictures.append({"type": "text", "text": f"[content from tool {tool or result.call_id}]"})
@@ -149,12 +158,18 @@ def _id(call_id: str) -> str:
     return legal_id(call_id, MAX_CALL_ID_CHARS)
 
 
-def _content(placed: Sequence[Placed]) -> str | list[Wire]:
-    """One text stays a string; anything else is an array of parts. What only its vendor can read stays out."""
+def _content(placed: Sequence[Placed], marks: Marks | None = None) -> str | list[Wire]:
+    """One text stays a string, unless it is marked; anything else is an array of parts. What only its vendor can read stays out."""
     first = placed[0][0] if len(placed) == 1 else None
-    if isinstance(first, Text):
+    if isinstance(first, Text) and (marks is None or first.cache is None):
         return first.text
-    return [_part(part, place) for part, place in placed if not isinstance(part, Reasoning | VendorBlock)] or ""
+    wire: list[Wire] = []
+    for part, place in placed:
+        if not isinstance(part, Reasoning | VendorBlock):
+            wire.append(_part(part, place))
+            if marks is not None and isinstance(part, Text | Image | Document) and part.cache is not None:
+                marks.put(wire[-1], part.cache)
+    return wire or ""
 
 
 def _part(part: Part, param: str) -> Wire:

@@ -63,7 +63,7 @@ class Writer:
         "_finished",
         "_heads",
         "_images",
-        "_noted",
+        "_notes",
         "_over",
         "_ran",
         "_tail",
@@ -82,7 +82,7 @@ class Writer:
         self._cited: dict[int, int] = {}  # choice -> how many citations of documents
         self._images: dict[int, int] = {}  # choice -> how many pictures
         self._ran: dict[int, int] = {}  # choice -> how many blocks of tools that the vendor ran
-        self._noted: dict[int, int] = {}  # choice -> how many annotations
+        self._notes: dict[int, list[Any]] = {}  # choice -> its annotations, which are told with its end
         self._usage: Usage | None = None
         self._over = False
         self._writers: dict[type, Callable[[Any], bytes]] = {
@@ -214,20 +214,20 @@ class Writer:
         return self._delta(event.choice, b'"images":' + _encode([image_object(event.image, index)]))
 
     def _annotated(self, event: Annotated) -> bytes:
-        notes = [note for note in event.annotations if isinstance(note, dict)]
-        before = self._noted.get(event.choice, 0)
-        self._noted[event.choice] = before + len(notes)
-        numbered = [{**note, "index": place} for place, note in enumerate(notes, before)]
-        return self._delta(event.choice, b'"annotations":' + _encode(numbered)) if numbered else b""
+        self._notes.setdefault(event.choice, []).extend(note for note in event.annotations if isinstance(note, dict))
+        return b""
 
     def _finish(self, event: Finished) -> bytes:
         if event.choice in self._finished:
             return b""
         self._finished.add(event.choice)
         role = b""
+        if self._notes and (notes := self._notes.get(event.choice)):
+            numbered = [{**note, "index": place} for place, note in enumerate(notes)]
+            role = self._delta(event.choice, b'"annotations":' + _encode(numbered))
         head = self._heads.get(event.choice)
         if head is None:
-            role, head = self._head(event.choice)
+            role, head = self._head(event.choice)  # nothing was said, and nothing noted
         reason = finish_reason(event.reason, self._echo).encode()
         return role + head + b'},"logprobs":null,"finish_reason":"' + reason + b'"}]' + self._end()
 

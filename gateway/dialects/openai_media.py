@@ -17,19 +17,18 @@ from gateway.types import BadRequest, Document, Image
 _DATA_URI = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?((?:;[^;,]*)*),", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _PDF_MAGIC = "JVBERi"  # "%PDF-" in base64
-_BREAKPOINT_TTL = {"30m": "1h", "12h": "1h"}  # at least as long as asked for
 
 
 def read_cache(carrier: dict[str, Any], param: str) -> dict[str, Any] | None:
-    """A mark that the prompt up to here is worth keeping: Anthropic's spelling, or OpenAI's put into it."""
+    """A mark that the prompt up to here is worth keeping: Anthropic's spelling, or OpenAI's put into it with its own `ttl`."""
     marker = optional_object(carrier.get("cache_control"), f"{param}.cache_control")
     if marker is not None:
         return marker
     breakpoint_ = optional_object(carrier.get("prompt_cache_breakpoint"), f"{param}.prompt_cache_breakpoint")
     if breakpoint_ is None:
         return None
-    ttl = _BREAKPOINT_TTL.get(str(breakpoint_.get("ttl")))
-    return {"type": "ephemeral", "ttl": ttl} if ttl else {"type": "ephemeral"}
+    ttl = breakpoint_.get("ttl")
+    return {"type": "ephemeral", "ttl": ttl} if ttl in ("30m", "12h") else {"type": "ephemeral"}
 
 
 def read_image(url: str, detail: str, cache: dict[str, Any] | None, param: str) -> Image | Document:

@@ -10,6 +10,7 @@ client    peek      the top level, on every call        provider   outgoing   ty
           object    what stands around the output                  tap          beside a stream
           output    output items                         both      usage, faults
           writer    events -> stream; open: its items
+          searches  what a vendor searched for
           state     what is kept between requests
 and what OpenAI's dialects share: openai_checks, openai_media, openai_top, openai_effort, openai_errors, openai_faults,
 openai_undo.
@@ -53,6 +54,7 @@ class OpenAIResponses:
     """
 
     name = "openai_responses"
+    words = openai_responses_places.WORDS
     ping = COMMENT
 
     def __init__(self, repair_history: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 Rule 1: items keep their order; thoughts, texts and calls that follow each other are parts of one turn, results end it.
 Rule 2: a thought that nothing follows makes no turn. Rule 3: traces of hosted tools are history that no other vendor can use:
-they are left out and noted. Rule 4: what would be lost without a word is refused.
+they are left out and noted; of searches written here all that is wanted back stands in thoughts. Rule 4: what would be lost without a word is refused.
 Source: openai-python, types/responses/response_input_item_param.py.
 """
 
@@ -24,6 +24,7 @@ from gateway.dialects.openai_responses_content import (
     read_content,
     read_texts,
 )
+from gateway.dialects.openai_responses_searches import ours
 from gateway.types import BadRequest, Message, Opaque, Part, Reasoning, Role, Text, ToolCall, ToolResult
 
 SEALED = "gw1."  # how the gateway's own envelope begins
@@ -110,7 +111,7 @@ def _item(item: dict[str, Any], param: str, history: History) -> None:
     if reader is not None:
         reader(item, param, history)
     elif kind in _TRACES:
-        if kind not in history.traces:
+        if kind not in history.traces and not ours(item):
             history.traces.append(kind)
     elif kind == "item_reference":
         wanted = optional_text(item.get("id"), f"{param}.id") or ""

@@ -15,6 +15,7 @@ from gateway.core.unwrapping import InputText
 from gateway.dialects.openai_responses_asked import Spelled
 from gateway.dialects.openai_responses_object import Wire, item_id
 from gateway.dialects.openai_responses_output import TYPED, call_item, message_item, text_part
+from gateway.dialects.openai_responses_searches import PREFIX, Search, search_item
 from gateway.types import Echo
 
 _encode = msgspec.json.encode
@@ -149,6 +150,34 @@ class Whole:
 
     def start(self) -> bytes:
         return self._frames.item("added", self.index, self.item) + self._frames.item("done", self.index, self.item)
+
+
+class OpenSearch:
+    """A web search while it runs."""
+
+    __slots__ = ("_action", "_frames", "_id", "index", "item")
+
+    def __init__(self, frames: Frames, echo: Echo, index: int, search: Search) -> None:
+        self._frames = frames
+        self._action = search.action
+        self._id = item_id(echo, PREFIX, index)
+        self.index = index
+        self.item: Wire | None = None  # once it is done
+
+    def start(self) -> bytes:
+        added = self._frames.item("added", self.index, self._made("in_progress"))
+        return added + self._step("in_progress") + self._step("searching")
+
+    def stop(self, status: str) -> bytes:
+        self.item = self._made(status)
+        told = self._step("completed") if status == "completed" else b""
+        return told + self._frames.item("done", self.index, self.item)
+
+    def _made(self, status: str) -> Wire:
+        return {"id": self._id, **search_item(self._action, status)}
+
+    def _step(self, step: str) -> bytes:
+        return self._frames.frame(f"response.web_search_call.{step}", {"item_id": self._id, "output_index": self.index})
 
 
 class OpenThought:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.dialects.openai_cache import Marks
 from gateway.dialects.openai_effort import effort_of, takes_sampling
 from gateway.dialects.openai_responses_turns import write_input
 from gateway.dialects.openai_undo import Undo, legal_name
@@ -37,7 +38,8 @@ _OWN_TOOLS = (
 def write_request(request: Request, target: Target, notes: Notes) -> Written:
     """The body for POST /responses. Raises Unsupported for what must not be dropped."""
     _refuse(request)
-    instructions, items = write_input(request.messages, target.translation.repair_history, notes)
+    marks = Marks() if target.abilities.cache_breakpoints else None
+    instructions, items = write_input(request.messages, target.translation.repair_history, notes, marks)
     wire: Wire = {"model": target.model}
     if instructions:
         wire["instructions"] = instructions

@@ -13,6 +13,14 @@ from gateway.core.jsontext import NotJson, decode
 from gateway.core.unwrapping import InputText
 from gateway.dialects.openai_responses_asked import Spelled, asked_of
 from gateway.dialects.openai_responses_object import Wire, item_id
+from gateway.dialects.openai_responses_searches import (
+    PREFIX,
+    begun,
+    outcomes,
+    search_action,
+    search_item,
+    unblocked,
+)
 from gateway.types import Echo, Image, Opaque, Part, Reasoning, Refusal, Text, ToolCall, VendorBlock
 
 TYPED = ("local_shell", "shell", "apply_patch")
@@ -22,13 +30,15 @@ _PREFIX = {"function": "fc", "custom": "ctc", "local_shell": "lsh", "shell": "sh
 class Output:
     """The items of a whole answer, in its order. `status` is that of what was written last: it may have been cut."""
 
-    def __init__(self, echo: Echo, status: str) -> None:
+    def __init__(self, echo: Echo, status: str, searches: list[str]) -> None:
         self.items: list[Wire] = []
         self._echo = echo
         self._status = status
+        self._searches = searches  # those without a block: they come before the words
         self._said = 0  # characters of text in finished messages: annotations count them all
 
     def add(self, parts: list[Part]) -> list[Wire]:
+        self._searches = unblocked(self._searches, parts)
         for at, part in enumerate(parts):
             last = at == len(parts) - 1
             if isinstance(part, Text | Refusal):
@@ -38,9 +48,10 @@ class Output:
             elif isinstance(part, ToolCall):
                 self._call(part, last)
             elif isinstance(part, VendorBlock) and part.opaque.kind != "text":
-                self._think(Reasoning("", part.opaque))  # what only its vendor reads rides along, to come back
+                self._block(part.opaque, parts, last)
             elif isinstance(part, Image) and part.data:
                 self.items.append(self._item("ig", image_item(part.data)))
+        self._search()
         return self.items
 
     def _item(self, prefix: str, item: Wire) -> Wire:
@@ -50,6 +61,7 @@ class Output:
         status = self._status if last else "completed"
         message = self.items[-1] if self.items and self.items[-1]["type"] == "message" else None
         if message is None:
+            self._search()
             self._said = said_before(self.items)
             message = self._item("msg", message_item([], status))
             self.items.append(message)
@@ -69,6 +81,19 @@ class Output:
         item = reasoning_item(part, self._echo)
         if item is not None:
             self.items.append(self._item("rs", item))
+
+    def _block(self, opaque: Opaque, parts: list[Part], last: bool) -> None:
+        """What only its vendor reads rides along, to come back; of a search the client is told."""
+        self._think(Reasoning("", opaque))
+        search = begun(opaque)
+        if search is not None:
+            status = outcomes(parts).get(search.key, self._status if last else "completed")
+            self.items.append(self._item(PREFIX, search_item(search.action, status)))
+
+    def _search(self) -> None:
+        for query in self._searches:
+            self.items.append(self._item(PREFIX, search_item(search_action(query), "completed")))
+        self._searches = []
 
     def _call(self, call: ToolCall, last: bool) -> None:
         if call.opaque is not None:

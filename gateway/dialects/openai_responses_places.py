@@ -4,20 +4,23 @@ only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.core.places import Spelling, Spot, located
 from gateway.dialects.openai_body import read_object
 from gateway.dialects.openai_responses_items import read_items
 
-_FIELDS = {
+WORDS: Mapping[str, str] = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "response_format": "text.format",
     "reasoning_effort": "reasoning.effort",
     "thinking": "reasoning.effort",
     "verbosity": "text.verbosity",
+    "logprobs": "top_logprobs",
 }
 _TAILS = {".tool_call_id": ".call_id", ".thought_signature": ".encrypted_content"}
-_SPELLING = Spelling(_FIELDS, _TAILS, inner=".output[{at}]", item="[{at}]")
+_SPELLING = Spelling(WORDS, _TAILS, inner=".output[{at}]", item="[{at}]")
 
 
 def spelled(param: str, body: bytes) -> str:

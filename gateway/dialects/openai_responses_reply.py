@@ -25,7 +25,8 @@ def output_items(reply: Reply, echo: Echo) -> list[Wire]:
     if not reply.choices:
         return []
     choice = reply.choices[0]
-    output = Output(echo, "incomplete" if choice.finish == "length" else "completed").add(choice.parts)
+    status = "incomplete" if choice.finish == "length" else "completed"
+    output = Output(echo, status, choice.searches).add(choice.parts)
     if choice.logprobs is not None:
         _add_logprobs(output, choice.logprobs)
     return output

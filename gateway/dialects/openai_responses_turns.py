@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from gateway.dialects.openai_cache import Marks
 from gateway.dialects.openai_undo import legal_id, legal_name
 from gateway.types import (
     Audio,
@@ -34,14 +35,18 @@ NO_RESULT = "[no result]"
 MAX_CALL_ID_CHARS = 64
 
 
-def write_input(messages: list[Message], repair: bool, notes: Notes) -> tuple[str, list[Wire]]:
-    """`instructions` ("" for none) and the items. Raises Unsupported for what the API cannot carry and must not be lost."""
+def write_input(
+    messages: list[Message], repair: bool, notes: Notes, marks: Marks | None = None
+) -> tuple[str, list[Wire]]:
+    """`instructions` ("" for none) and the items, with cache marks where there are `marks` to put them down in. Raises Unsupported for what the API cannot carry and must not be lost."""
     instructions, start = _instructions(messages)
-    items = _Items(repair, notes)
+    items = _Items(repair, notes, marks)
     first = _after(messages[0]) if start else []
     for place, message in enumerate(first + messages[start:], start - len(first)):
         items.add(message, f"messages[{place}]")
     items.close(f"messages[{max(len(messages) - 1, 0)}]")
+    if marks is not None:
+        marks.keep_last()
     return instructions, items.wire
 
 
@@ -60,8 +65,9 @@ def _after(message: Message) -> list[Message]:
 
 
 class _Items:
-    def __init__(self, repair: bool, notes: Notes) -> None:
+    def __init__(self, repair: bool, notes: Notes, marks: Marks | None) -> None:
         self.wire: list[Wire] = []
+        self._marks = marks
         self._repair = repair
         self._notes = notes
         self._open: dict[str, bool] = {}  # calls without a result so far: id -> whether the tool is free-form
@@ -81,7 +87,7 @@ class _Items:
             self._said(rest)
         else:
             role = "developer" if message.role in ("system", "developer") else "user"
-            content = _content(rest, message.name)
+            content = _content(rest, message.name, self._marks)
             if content:
                 self.wire.append({"type": "message", "role": role, "content": content})
 
@@ -108,6 +114,9 @@ class _Items:
             shown = [_part(part, f"{param}.content[{place}]") for place, part in enumerate(result.parts)]
             if result.is_error:
                 shown.insert(0, {"type": "input_text", "text": "Error:"})
+        if self._marks is not None and result.cache is not None and shown:
+            shown = [{"type": "input_text", "text": shown}] if isinstance(shown, str) else shown
+            self._marks.put(shown[-1], result.cache)
         self.wire.append(_output(result.call_id, custom, shown))
 
     def _said(self, placed: list[Placed]) -> None:
@@ -166,15 +175,21 @@ def _output(call_id: str, custom: bool, output: str | list[Wire]) -> Wire:
     return {"type": kind, "call_id": _call_id(call_id), "output": output}
 
 
-def _content(placed: list[Placed], name: str) -> str | list[Wire]:
-    """One text stays a string; anything else is an array. The API has no names: who speaks is said in the first text."""
+def _content(placed: list[Placed], name: str, marks: Marks | None) -> str | list[Wire]:
+    """One text stays a string, unless it is marked; anything else is an array. The API has no names: who speaks is said in the first text."""
     first, place = placed[0] if placed else (None, "")
     if name and isinstance(first, Text):
-        first = Text(f"{name}: {first.text}")
+        first = Text(f"{name}: {first.text}", first.cache)
         placed = [(first, place), *placed[1:]]
-    if len(placed) == 1 and isinstance(first, Text):
+    if len(placed) == 1 and isinstance(first, Text) and (marks is None or first.cache is None):
         return first.text
-    return [_part(part, at) for part, at in placed if not isinstance(part, Reasoning | VendorBlock)]
+    wire: list[Wire] = []
+    for part, at in placed:
+        if not isinstance(part, Reasoning | VendorBlock):
+            wire.append(_part(part, at))
+            if marks is not None and isinstance(part, Text | Image | Document) and part.cache is not None:
+                marks.put(wire[-1], part.cache)
+    return wire
 
 
 def _part(part: Part, param: str) -> Wire:

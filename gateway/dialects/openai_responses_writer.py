@@ -15,8 +15,9 @@ from msgspec import structs
 
 from gateway.dialects.openai_responses_asked import asked_of
 from gateway.dialects.openai_responses_object import Ending, Wire, ending_of, failed, item_id, response_object
-from gateway.dialects.openai_responses_open import Frames, OpenCall, OpenMessage, OpenThought, Whole
+from gateway.dialects.openai_responses_open import Frames, OpenCall, OpenMessage, OpenSearch, OpenThought, Whole
 from gateway.dialects.openai_responses_output import flat_annotation, image_item, kept_text, shows_thoughts
+from gateway.dialects.openai_responses_searches import Search, begun, ended, search_action
 from gateway.types import (
     Annotated,
     BlockDone,
@@ -55,6 +56,8 @@ class Writer:
         "_messages",
         "_order",
         "_over",
+        "_queries",
+        "_searches",
         "_shows",
         "_thought",
         "_usage",
@@ -69,10 +72,12 @@ class Writer:
         self._frames = Frames()
         self._begun = False
         self._over = False
-        self._order: list[OpenMessage | OpenThought | OpenCall | Whole] = []  # by output_index
+        self._order: list[OpenMessage | OpenThought | OpenCall | OpenSearch | Whole] = []  # by output_index
         self._message: OpenMessage | None = None  # the one that is open
         self._thought: OpenThought | None = None
         self._calls: dict[int, OpenCall] = {}  # by the event's index, those that are open
+        self._searches: dict[str, OpenSearch] = {}  # by the vendor's id, those that run
+        self._queries: dict[str, bool] = {}  # all that was searched for, and whether an item says so
         self._messages: list[OpenMessage] = []
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None
@@ -161,7 +166,7 @@ class Writer:
         return opening + self._message.refusal(event.text)
 
     def _open_message(self) -> bytes:
-        out = self._begin() + self._close_sequential()
+        out = self._begin() + self._close_sequential() + self._search_unblocked()
         said = sum(message.said for message in self._messages)
         self._message = OpenMessage(self._frames, self._echo, len(self._order), said)
         self._messages.append(self._message)
@@ -176,6 +181,8 @@ class Writer:
             around = [m for m in self._messages if m.said and (type(start) is not int or m.base <= start)]
             if around:
                 out += around[-1].annotate(flat_annotation(note, around[-1].base))
+        for query in event.searches:
+            self._queries.setdefault(query, False)
         return out
 
     # ------------------------------------------------------------ thoughts
@@ -251,7 +258,31 @@ class Writer:
     def _block(self, event: BlockDone) -> bytes:
         """What only its vendor reads rides in a thought, to come back; a text once more would be said twice."""
         opaque = event.block.opaque
-        return self._close_sequential() + self._keep(Reasoning("", opaque)) if opaque.kind != "text" else b""
+        if opaque.kind == "text":
+            return b""
+        out, end, search = self._close_sequential(), ended(opaque), begun(opaque)
+        running = self._searches.pop(end[0], None) if end is not None else None
+        if running is not None and end is not None:
+            out += running.stop(end[1])
+        out += self._keep(Reasoning("", opaque))
+        return out + self._search(search) if search is not None else out
+
+    def _search(self, search: Search) -> bytes:
+        """A search that runs until its result is there, or the answer over."""
+        before = self._searches.pop(search.key, None)
+        out = self._begin() + (before.stop("completed") if before is not None else b"")
+        opened = self._searches[search.key] = OpenSearch(self._frames, self._echo, len(self._order), search)
+        self._order.append(opened)
+        self._queries.update(dict.fromkeys(search.action.get("queries", ()), True))
+        return out + opened.start()
+
+    def _search_unblocked(self) -> bytes:
+        """The searches that no block told of: before the next words, or at the end where there are none."""
+        out = b""
+        for query in [query for query, told in self._queries.items() if not told]:
+            out += self._search(Search(f"query:{query}", search_action(query)))
+            out += self._searches.pop(f"query:{query}").stop("completed")
+        return out
 
     # ------------------------------------------------------------ the end
 
@@ -268,7 +299,7 @@ class Writer:
         return b""
 
     def _ended(self, event: Ended) -> bytes:
-        out = self._begin() + self._close_all()
+        out = self._begin() + self._close_all() + self._search_unblocked()
         ending = ending_of(self._finish)
         self._over = True
         return out + self._lifecycle(ending.status, ending, self.output)
@@ -277,14 +308,15 @@ class Writer:
         """In the answer's order. Where it was cut for its length, what came last is not whole."""
         out = b""
         last = self._order[-1] if self._order else None
-        open_calls = set(map(id, self._calls.values()))
+        unfinished = set(map(id, [*self._calls.values(), *self._searches.values()]))
         for opened in self._order:
             status = "incomplete" if opened is last and self._finish == "length" else "completed"
             if isinstance(opened, Whole):
                 continue
             if isinstance(opened, OpenThought):
                 out += opened.stop(None) if opened is self._thought else b""
-            elif opened is self._message or id(opened) in open_calls:
+            elif opened is self._message or id(opened) in unfinished:
                 out += opened.stop(status)
         self._message, self._thought, self._calls = None, None, {}
+        self._searches = {}
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.dialects.openai_chat import OPENAI_CHAT
+from gateway.dialects.openai_chat import COMPATIBLE_CHAT, OPENAI_CHAT
 from gateway.dialects.openai_responses import OPENAI_RESPONSES
 from gateway.providers.openai import OpenAI
 from gateway.types import Abilities, ProviderHalf, Request, Target, Written
@@ -16,7 +16,8 @@ class Compatible(OpenAI):
 
     def half(self, client: str) -> ProviderHalf | None:
         """Chat, which all of them speak; embeddings and moderations where the server has them."""
-        return OPENAI_CHAT if client == OPENAI_RESPONSES.name else super().half(client)
+        half = OPENAI_CHAT if client == OPENAI_RESPONSES.name else super().half(client)
+        return COMPATIBLE_CHAT if half is OPENAI_CHAT else half
 
     def looks(self, client: str, abilities: Abilities) -> tuple[bytes, ...]:
         return ()

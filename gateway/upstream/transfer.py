@@ -134,7 +134,9 @@ class Transfer:
         """The answer is whole. A sink that raises hears a fault: it must not wait for an end that nobody else will tell."""
         sink, heard = self.sink, False
         self._worker = None  # it is already free for others
-        self._leave()
+        self.ended = True  # as `_leave` does it
+        self._home.active.discard(self)
+        self.sink = DEAF
         try:
             sink.on_end()
             heard = True

@@ -111,11 +111,11 @@ class TranslatedFlight(Flight):
 
     def _read(self, body: bytes) -> tuple[bytes, Usage | None]:
         reply = self._dialect.read_reply(body, self._undo)
-        if nothing_in(reply) or getattr(reply, "again", None) is not None:
+        if nothing_in(reply) or reply.again is not None:
             return body, None
         call, outlet = self.call_
         if isinstance(reply, Reply):
-            self._express.remember(call, reply)
+            self._express.replay.remember(call, reply.choices[0].parts)
         return call.terms.dialect.write_reply(reply, outlet.echo(self.road.choice.model)), reply.usage
 
     def call(self) -> tuple[Call, HttpOutlet]:
@@ -144,7 +144,7 @@ class Express:
         self._headers = headers
         self._recorder = pipeline.recorder
         self._keeper = pipeline.keeper
-        self._replay = pipeline.replay
+        self.replay = pipeline.replay
         self._in_flight = pipeline.recorder.in_flight
         self._max_in_flight = max_in_flight
         self._run_on = run_on
@@ -209,9 +209,9 @@ class Express:
         call = self.call_of(exchange, kept, body, peek, number, at, received_at)
         notes = Notes(strict=kept.terms.strict)
         try:
-            if picked(call[0], road.choice, self._replay) is not road.choice:
+            if picked(call[0], road.choice, self.replay) is not road.choice:
                 return None  # the road's head is that of another endpoint
-            written = write(call[0], road.choice, kept.routes.translation, self._replay, notes)
+            written = write(call[0], road.choice, kept.routes.translation, self.replay, notes)
         except (BadRequest, Unsupported):
             return None
         if notes.dropped or notes.warnings:
@@ -284,9 +284,6 @@ class Express:
         if is_text(flight.bound, flight.request):
             self._keeper.ratios.learn(f"{choice.deployment.name}/{choice.model}", flight.bound, tokens)
 
-    def remember(self, call: Call, reply: Reply) -> None:
-        self._replay.remember(call, reply.choices[0].parts if reply.choices else [])
-
     def hand_over(self, flight: Flight) -> None:
         """Not plain after all: the pipeline goes on from the attempt's end."""
         self._pipeline.live.discard(flight)
@@ -309,4 +306,4 @@ class Express:
         """The call as the long way knows it, and where its answer goes."""
         serial = self._ids.serial_of(number)
         call = Call(kept.terms.given_id or f"req_{serial}", serial, kept.terms, body, peek, at, received_at)
-        return call, kept.outlet(exchange, call, self._headers, self._streams, kept.routes.translation, self._replay)
+        return call, kept.outlet(exchange, call, self._headers, self._streams, kept.routes.translation, self.replay)

@@ -172,23 +172,24 @@ class HttpOutlet:
 
     def echo(self, model: str) -> Echo:
         """What the answer repeats of the request. `model`: the upstream's name of it."""
-        call, parsed = self._call, self._call.parsed
+        call, parsed, translation = self._call, self._call.parsed, self._translation
+        asked = call.peek.model
         echo = Echo(
             id=call.serial,
-            model=call.peek.model if self._translation.model_echo == "requested" and call.peek.model else model,
-            expose_reasoning=self._translation.expose_reasoning,
-            expose_opaque=self._translation.expose_opaque,
+            model=asked if asked and translation.model_echo == "requested" else model,
+            expose_reasoning=translation.expose_reasoning,
+            expose_opaque=translation.expose_opaque,
             created=int(call.at),
             include_usage=call.peek.include_usage,
             seal=self._replay.seal(call),
         )
         if isinstance(parsed, Request):
-            choice = parsed.tool_choice
-            echo.legacy_functions = parsed.legacy_functions
-            echo.named_tool = choice is not None and choice.mode == "named"
+            if parsed.tools:
+                echo.legacy_functions = parsed.legacy_functions
+                echo.named_tool = parsed.tool_choice is not None and parsed.tool_choice.mode == "named"
             echo.request = parsed.echo
-            hidden = parsed.show_thoughts is False or (parsed.thinking or {}).get("display") == "omitted"
-            echo.expose_reasoning = echo.expose_reasoning and not hidden
+            if parsed.show_thoughts is False or (parsed.thinking and parsed.thinking.get("display") == "omitted"):
+                echo.expose_reasoning = False
         else:
             echo.request = parsed
         return echo

@@ -143,6 +143,13 @@ def test_a_client_that_kept_a_part_gets_the_whole_when_its_words_are_the_same() 
     assert answer(stash_of(TURN), *edited) == edited
 
 
+def test_blocks_that_came_back_stand_among_the_texts_again() -> None:
+    turn: list[Part] = [Text("Let me look. "), block(), Text("It is 21.")]
+
+    assert answer(stash_of(turn), block(), Text("Let me look. It is 21.")) == turn
+    assert answer(stash_of(turn), block(), Text("Something else.")) == [block(), Text("Something else.")]
+
+
 def test_no_tenant_meets_anothers() -> None:
     assert answer(stash_of(TURN), *PLAIN, tenant="globex") == PLAIN
 

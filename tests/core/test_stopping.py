@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.stopping import StopMatcher, StoppedEvents, first_stop, stopped
+from gateway.core.stopping import StopMatcher, StoppedEvents, first_stop, stopped, stopped_reply
 from gateway.types import (
+    Annotated,
     Choice,
+    Continue,
     Ended,
     Event,
     Failed,
     Finished,
+    Paused,
     ReasoningDelta,
+    Reply,
     Start,
     Text,
     TextDelta,
@@ -26,6 +30,7 @@ from gateway.types import (
 LETTERS = st.text("abE\n", max_size=12)
 
 
+@example(["E", "a", "E"], ["a", "EaE"])
 @given(st.lists(LETTERS, max_size=8), st.lists(LETTERS, max_size=3))
 def test_pieces_give_what_the_whole_text_gives(pieces: list[str], stops: list[str]) -> None:
     matcher = StopMatcher(stops)
@@ -51,6 +56,12 @@ def test_the_earliest_stop_wins_not_the_first_of_the_list() -> None:
     assert first_stop("none", ["x", ""]) == (-1, None)
 
 
+def test_the_stop_that_is_complete_first_wins() -> None:
+    """A model writes on until one is complete: it never gets to the end of the one that began earlier."""
+    assert first_stop("EaE", ["a", "EaE"]) == (1, "a")
+    assert first_stop("say END", ["END", "y END"]) == (2, "y END")
+
+
 def events_of(*events: Event, stops: tuple[str, ...] = ("END",)) -> list[Event]:
     filter_, out = StoppedEvents(stops), []
     for event in events:
@@ -73,9 +84,28 @@ def test_what_is_held_goes_out_before_anything_else() -> None:
                     Finished("tool_calls"), Ended()]  # fmt: skip
 
 
+def test_what_is_said_beside_the_answer_does_not_part_a_stop() -> None:
+    beside: list[Event] = [Annotated([], searches=("weather",)), UsageSeen(Usage(1, 1))]
+
+    assert StoppedEvents(["END"]).feed([TextDelta("aE"), *beside, TextDelta("ND")]) == [
+        *(TextDelta("a"), *beside, Finished("stop", stop_sequence="END")),
+    ]
+
+
 def test_a_failure_before_the_match_is_one_and_after_it_is_none() -> None:
     assert events_of(TextDelta("E"), Failed("truncated")) == [TextDelta("E"), Failed("truncated")]
     assert events_of(TextDelta("END"), Failed("truncated")) == [Finished("stop", stop_sequence="END"), Ended()]
+
+
+def test_an_answer_that_was_to_go_on_is_over_at_a_stop() -> None:
+    again = Continue(b"{}", [], None)
+    events: list[Event] = [TextDelta("a END"), UsageSeen(Usage(1, 1)), Paused(again)]
+    reply = Reply("", "m", [Choice([Text("a END")], "length")], None, again=again)
+
+    assert StoppedEvents(["END"]).feed(events)[-2:] == [UsageSeen(Usage(1, 1)), Ended()]
+    assert StoppedEvents(["STOP"]).feed(events)[-1:] == [Paused(again)]
+    assert stopped_reply(reply, ["END"]) == Reply("", "m", [Choice([Text("a ")], "stop", stop_sequence="END")], None)
+    assert stopped_reply(reply, ["STOP"]) == reply
 
 
 def test_a_stop_after_a_call_leaves_the_call_to_be_answered() -> None:

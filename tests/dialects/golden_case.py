@@ -13,6 +13,7 @@ import msgspec
 from msgspec import structs
 
 from gateway.core.envelope import unsealed
+from gateway.core.places import respelled
 from gateway.core.retry import client_error, cooldown_s
 from gateway.errors import UpstreamError
 from gateway.providers import PROVIDERS
@@ -116,6 +117,7 @@ class Case:
             notes = Notes(strict=self.settings.strict)
             notes.take_over(request)
             written = self.provider.write_request(request, self.target(request), notes)
+            notes.dropped = respelled(notes.dropped, self.client.words)
         except (BadRequest, Unsupported) as raised:
             error = self.client.retold(raised, self.body()) if isinstance(raised, Unsupported) else raised
             about = {"raised": type(error).__name__, "param": error.param, "code": error.code, "message": error.message}

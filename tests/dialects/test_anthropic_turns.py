@@ -236,6 +236,29 @@ def test_cache_marks_stay_and_the_last_four_win() -> None:
     assert all(part.cache == mark for part in parts)
 
 
+def test_cache_marks_inside_results_are_of_the_four() -> None:
+    mark = {"type": "ephemeral"}
+    answered = ToolResult("c1", [Text("a", cache=mark), Text("b", cache=mark)])
+    parts = [Text(str(i), cache=mark) for i in range(3)]
+    content = messages_of(say("assistant", call("c1")), Message("tool", [answered]), Message("user", list(parts)))[-1][
+        "content"
+    ]
+
+    assert ["cache_control" in part for part in content[0]["content"]] == [False, True]
+    assert ["cache_control" in block for block in content] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("ttl", "sent", "warnings"), [("30m", "1h", []), ("12h", "1h", ["cache_ttl_shortened"]), ("5m", "5m", [])]
+)
+def test_openais_lifetimes_of_a_cache_become_the_nearest(ttl: str, sent: str, warnings: list[str]) -> None:
+    mark = {"type": "ephemeral", "ttl": ttl}
+    body, _, notes = write(ask(Message("user", [Text("a", cache=mark)])))
+
+    assert body["messages"][0]["content"][0]["cache_control"]["ttl"] == sent
+    assert (notes.warnings, mark["ttl"]) == (warnings, ttl)
+
+
 @pytest.mark.parametrize(
     ("part", "block"),
     [

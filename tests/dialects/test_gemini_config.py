@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from gemini_models import GEMINI_2_0, GEMINI_2_5, GEMINI_3, GEMINI_3_8, WEATHER, ask, body
+from msgspec import structs
 
 from gateway.types import Abilities, Notes, ResponseFormat, Translation, Unsupported
 
@@ -75,6 +76,14 @@ def test_a_low_temperature_is_advised_against_where_it_may_loop() -> None:
     assert notes.warnings == ["low_temperature_may_loop"]
 
 
+def test_log_probabilities_are_asked_of_models_that_tell_them() -> None:
+    notes = Notes()
+
+    silent = structs.replace(GEMINI_3_8, logprobs=False)
+    assert config(silent, notes, logprobs=True, top_logprobs=2) == {}
+    assert (notes.dropped, notes.warnings) == (["logprobs"], ["logprobs_unsupported"])
+
+
 def test_more_tokens_than_the_model_makes_are_clamped() -> None:
     notes = Notes()
 
@@ -88,9 +97,9 @@ def test_several_answers_are_refused_where_there_is_one() -> None:
     assert refusal.value.param == "n"
 
 
-def test_more_than_five_stops_are_refused() -> None:
+def test_nobody_watches_for_more_than_five_stops_in_several_answers() -> None:
     with pytest.raises(Unsupported) as refusal:
-        config(stop=list("abcdef"))
+        config(stop=list("abcdef"), n=2)
     assert refusal.value.param == "stop"
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects import openai_chat_passthrough
-from gateway.dialects.openai_chat import OPENAI_CHAT
+from gateway.dialects.openai_chat import COMPATIBLE_CHAT, OPENAI_CHAT
 from gateway.dialects.openai_usage import usage_object, usage_of
-from gateway.types import BadReply, BadRequest, Change, Glance, Modalities, Usage
+from gateway.providers.compatible import Compatible
+from gateway.types import BadReply, BadRequest, Change, Glance, Modalities, Peek, Usage
 
 BODY = b'{ "temperature" : 1.10,\n "model":"fast" , "messages":[ {"role":"user","content":"a\\/b \xc3\xa9"} ],"seed":12345678901234567890123 }'
 
@@ -265,3 +266,48 @@ def test_an_answer_with_calls_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch
 
     assert OPENAI_CHAT.glance(answer(calls, "tool_calls")) == Glance(READ, empty=False, finish="tool_calls")
     assert OPENAI_CHAT.glance(answer({"content": None, "tool_calls": []})).empty
+
+
+# ---------------------------------------------------------------- of other vendors
+
+CALL = '{"id":"c1","type":"function","function":{"name":"f","arguments":"{\\"a\\": 1.10}"}%s}'
+ANSWERED = (
+    '{"model":"m", "messages":[{"role":"user","content":"hi"},{"content":"b","role":"assistant"%s,"tool_calls":['
+    + CALL
+    + "]}]}"
+)
+FOREIGN = ',"thinking_blocks":[{"type":"thinking"}],"reasoning_content":"hm","extra_content":{"google":{}},"images":[]'
+SIGNED = ',"extra_content":{"google":{"thought_signature":"c2ln"}}'
+
+
+def test_what_other_vendors_left_in_a_conversation_is_taken_out_for_openai() -> None:
+    body = (ANSWERED % (FOREIGN, SIGNED)).encode()
+    own = (ANSWERED % ("", "")).encode()
+
+    assert change(body) == own
+    assert change(body, model="gpt-5.4") == own.replace(b'"m"', b'"gpt-5.4"')
+    assert change((ANSWERED % ("", SIGNED)).encode()) == own
+    assert change(own) is own
+
+
+def test_a_server_that_may_know_it_gets_it_back() -> None:
+    body = (ANSWERED % (FOREIGN, SIGNED)).encode()
+
+    assert COMPATIBLE_CHAT.change(body, COMPATIBLE_CHAT.peek(body), Change()) is body
+    assert Compatible().half("openai_chat") is COMPATIBLE_CHAT
+
+
+def test_a_text_about_it_is_no_reason_to_touch_a_body() -> None:
+    said = b'{"role":"assistant","content":"a \\"thinking_blocks\\" and \\"x"}'
+    body = b'{"model":"m","messages":[{"role":"user","content":"\\u0022","x":{"images":[]}}, %b]}' % said
+
+    assert change(body) is body
+
+
+@pytest.mark.parametrize(
+    "messages", [b'["assistant","images"]', b'[{"role":"assistant","tool_calls":"\\"extra_content\\""}]']
+)
+def test_what_is_no_conversation_is_the_upstreams_to_judge(messages: bytes) -> None:
+    body = b'{"model":"m","messages":%b}' % messages
+
+    assert OPENAI_CHAT.change(body, Peek("m", False, foreign=True), Change()) is body

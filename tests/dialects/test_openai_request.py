@@ -119,6 +119,37 @@ def test_an_assistants_turn_is_read_in_order() -> None:
     ]
 
 
+def test_blocks_of_server_tools_come_back_as_they_were_shown() -> None:
+    used = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
+    code = {"executableCode": {"code": "1"}, "thoughtSignature": "U0lH"}
+    extra = {"anthropic": {"server_blocks": [{"index": 0, **used}]}, "google": {"server_blocks": [code]}}
+
+    assert parts({"role": "assistant", "content": "a", "reasoning_content": "hm", "extra_content": extra}) == [
+        Reasoning("hm"),
+        VendorBlock(Opaque("anthropic", "server_block", used)),
+        VendorBlock(Opaque("google", "server_block", code)),
+        Text("a"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "blocks", "place"),
+    [
+        ("anthropic", "all", ""),
+        ("anthropic", [1], "[0]"),
+        ("anthropic", [{"type": "compaction"}, {"type": "tool_use"}], "[1]"),
+        ("google", [{"functionCall": {}}], "[0]"),
+        ("google", [{"thoughtSignature": "U0lH"}], "[0]"),
+    ],
+)
+def test_what_is_no_block_of_a_server_tool_is_refused(vendor: str, blocks: Any, place: str) -> None:
+    message = {"role": "assistant", "content": "a", "extra_content": {vendor: {"server_blocks": blocks}}}
+
+    with pytest.raises(BadRequest) as caught:
+        parts(message)
+    assert caught.value.param == f"messages[0].extra_content.{vendor}.server_blocks{place}"
+
+
 def test_thinking_blocks_come_first_and_verbatim() -> None:
     blocks = [
         {"type": "thinking", "thinking": "hm", "signature": "s", "index": 0},
@@ -157,7 +188,7 @@ def test_a_cache_mark_on_a_message_belongs_to_its_last_part() -> None:
 
     assert parts({"role": "user", "content": content, "cache_control": marker}) == [Text("a"), Text("b", cache=marker)]
     breakpoint_ = {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}
-    assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache=marker)]
+    assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache={**marker, "ttl": "30m"})]
 
 
 def test_tools_of_geminis_are_known_without_a_type() -> None:

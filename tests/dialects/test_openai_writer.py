@@ -208,13 +208,18 @@ def test_googles_signatures_are_said_once_and_even_when_thoughts_are_hidden() ->
     assert said[2] == {"extra_content": google}
 
 
+NOTE = {"type": "url_citation"}
+
+
 def test_annotations_refusals_and_log_probabilities_have_their_places() -> None:
-    frames = stream(TextDelta("a", logprobs={"content": []}), RefusalDelta("no"), Annotated([{"type": "url_citation"}]))
+    said = TextDelta("a", logprobs={"content": []})
+    frames = stream(said, Annotated([NOTE]), RefusalDelta("no"), Annotated([NOTE]), Finished("stop"))
 
     assert frames[1]["choices"][0]["logprobs"] == {"content": []}
     assert [frame["choices"][0]["delta"] for frame in frames[2:]] == [
         {"refusal": "no"},
-        {"annotations": [{"index": 0, "type": "url_citation"}]},
+        {"annotations": [{"index": 0, **NOTE}, {"index": 1, **NOTE}]},
+        {},
     ]
 
 

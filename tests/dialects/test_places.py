@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.core.envelope import unsealed
+from gateway.core.places import respelled
 from gateway.dialects.anthropic_messages import ANTHROPIC
 from gateway.dialects.gemini import GEMINI
 from gateway.dialects.openai_chat import OPENAI_CHAT
@@ -51,6 +52,8 @@ def claude(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
         (chat({"role": "system", "content": "s"}, {"role": "user", "content": [TEXT, PNG]}), "messages[1].content[1]"),
         (chat({"role": "user", "content": [{"type": "input_audio", "input_audio": WAV}]}), "messages[0].content[0]"),
         (chat({"role": "user", "content": "a"}, {"role": "assistant", "reasoning_content": "h", "content": "b", "audio": {"id": "x"}}), "messages[1].audio"),
+        (chat({"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "audio": {"id": "x"},
+               "extra_content": {"google": {"server_blocks": [{"toolCall": {}}]}}}), "messages[1].audio"),
         (chat({"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": CALLED},
               {"role": "tool", "tool_call_id": "c1", "content": [TEXT, ZIP]}), "messages[2].content[1]"),
         (chat({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}), "messages[1]"),
@@ -161,3 +164,16 @@ def test_a_place_beyond_what_the_body_tells_is_never_a_wrong_one() -> None:
     assert OPENAI_CHAT.retold(Unsupported("messages[7].content[0]"), body).param == "messages"
     assert OPENAI_CHAT.retold(Unsupported("messages[0].content[7]"), body).param == "messages[0]"
     assert OPENAI_CHAT.retold(Unsupported("tools[x]"), body).param == "tools[x]"
+
+
+def test_what_is_left_out_has_the_clients_names_each_once() -> None:
+    names = ["reasoning_effort", "thinking", "verbosity", "truncation", "tools.web_search"]
+
+    assert respelled(names, OPENAI_RESPONSES.words) == [
+        *("reasoning.effort", "text.verbosity", "truncation", "tools.web_search"),
+    ]
+    assert respelled(names, OPENAI_CHAT.words) == names
+    assert respelled(["top_k", "user"], ANTHROPIC.words) == ["top_k", "metadata.user_id"]
+    assert respelled(["top_k", "speechConfig", "labels"], GEMINI.words) == [
+        *("generationConfig.topK", "generationConfig.speechConfig", "labels"),
+    ]

@@ -145,7 +145,7 @@ def test_every_kind_of_content_finds_its_part() -> None:
         Document("application/pdf", PDF, title="a.pdf"),
         Document(url="https://a.example/x.pdf"),
         Document(file_id="file-1"),
-        Text("t", {"type": "ephemeral", "ttl": "1h"}),
+        Text("t", {"type": "ephemeral", "ttl": "30m"}),
     ]
     assert read(input=[user(audio)]).messages[0].parts == [Audio("wav", "aGk=")]
 

@@ -123,6 +123,74 @@ def test_openais_own_thoughts_are_not_sealed() -> None:
     assert item(stream([ReasoningDone(Reasoning("", own)), *ENDING]), "reasoning")["encrypted_content"] == "gAAA"
 
 
+SEARCH = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "weather"}}
+FETCH = {"type": "server_tool_use", "id": "s2", "name": "web_fetch", "input": {"url": "https://example.org"}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}
+FAILED = {"type": "web_fetch_tool_result", "tool_use_id": "s2", "content": {"type": "web_fetch_tool_result_error"}}
+CALLED = {"toolCall": {"id": "g1", "toolType": "GOOGLE_SEARCH_WEB", "args": {"queries": ["a", "b"]}}}
+ANSWERED = {"toolResponse": {"id": "g1", "toolType": "GOOGLE_SEARCH_WEB", "response": {}}}
+
+
+def block(vendor: str, given: dict[str, Any]) -> VendorBlock:
+    return VendorBlock(Opaque(vendor, "server_block", given))
+
+
+def searches(output: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    return [(given["status"], given["action"]) for given in output if given["type"] == "web_search_call"]
+
+
+def test_a_search_runs_until_its_result_comes() -> None:
+    blocks = [block("anthropic", given) for given in (SEARCH, FETCH, FOUND, FAILED)]
+    found = stream([*map(BlockDone, blocks), TextDelta("Sun"), *ENDING], seal=None)
+
+    assert types(found)[2:12] == [
+        *("output_item.added", "web_search_call.in_progress", "web_search_call.searching"),
+        *("output_item.added", "web_search_call.in_progress", "web_search_call.searching"),
+        *("web_search_call.completed", "output_item.done", "output_item.done", "output_item.added"),
+    ]
+    expected = [
+        ("completed", {"type": "search", "query": "weather", "queries": ["weather"]}),
+        ("failed", {"type": "open_page", "url": "https://example.org"}),
+    ]
+    assert searches(found[-1]["response"]["output"]) == expected
+    assert accumulated(found) is not None
+    assert searches(whole(*blocks, Text("Sun"))["output"]) == expected
+
+
+def test_a_search_without_an_end_ends_with_the_answer_and_a_broken_one_is_left_out() -> None:
+    search = BlockDone(block("anthropic", SEARCH))
+    other = BlockDone(block("anthropic", {**SEARCH, "input": {}}))  # of the same id
+    writer = OPENAI_RESPONSES.writer(echo())
+    broken = frames((writer.write([search]) + writer.error(UpstreamError("it broke"))).decode())
+
+    found = stream([search, other, *ENDING])
+    assert [status for status, _ in searches(found[-1]["response"]["output"])] == ["completed", "completed"]
+    assert searches(broken[-1]["response"]["output"]) == []
+
+
+def test_what_a_vendor_says_beside_its_answer_is_said_once() -> None:
+    blocks = [block("google", CALLED), block("google", ANSWERED)]
+    said = Annotated([], searches=("a", "b", "c"))
+    expected = [
+        ("completed", {"type": "search", "query": "a", "queries": ["a", "b"]}),
+        ("completed", {"type": "search", "query": "c", "queries": ["c"]}),
+    ]
+
+    streamed = stream([*map(BlockDone, blocks), TextDelta("Hi"), said, said, *ENDING])[-1]["response"]["output"]
+    reply = Reply("", "m", [Choice([*blocks, Text("Hi")], "stop", searches=["a", "b", "c"])], None)
+    body = json.loads(OPENAI_RESPONSES.write_reply(reply, echo()))
+    assert searches(streamed) == searches(body["output"]) == expected
+    assert [given["type"] for given in body["output"]][-2:] == ["web_search_call", "message"]
+
+
+def test_a_search_that_comes_back_is_no_loss() -> None:
+    output = whole(block("anthropic", SEARCH), block("anthropic", FOUND), Text("Sun"))["output"]
+    request = read(input=[{"role": "user", "content": "Weather?"}, *output, {"role": "user", "content": "Thanks"}])
+
+    assert request.left_out == []
+    assert [len(message.parts) for message in request.messages] == [1, 3, 1]
+
+
 def test_calls_beside_each_other_keep_their_places() -> None:
     found = stream(
         [
