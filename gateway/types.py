@@ -269,6 +269,7 @@ class Abilities(Struct, frozen=True, kw_only=True):
     tools_with_schema: bool = True  # JSON schema output together with tools
     json_schema_fields: bool = True  # takes JSON Schema as it is (Gemini before 2.5: only a subset of OpenAPI's)
     reasoning: bool = False  # takes reasoning_effort (OpenAI)
+    reasoning_summaries: bool = True  # shows its thoughts (OpenAI: to organizations that it has verified)
     output_cap: OutputCap = "max_completion_tokens"  # how a Chat body spells its output cap for this model
     custom_tools: bool = True  # takes free-form tools; without them they are functions of one string
     requires_responses: bool = False  # takes tools on /v1/responses only (OpenAI)

@@ -37,6 +37,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "user": {"user": None},
     "safety_identifier": {"safety_identifier": None},
     "parallel_tool_calls": {"parallel_tool_calls": None},
+    "reasoning.summary": {"show_thoughts": False},  # OpenAI shows thoughts to verified organizations only
     "thinking": {"thinking": None, "effort": None},
     "output_config": {"thinking": None, "effort": None},
 }
@@ -86,6 +87,8 @@ def learned(abilities: Abilities, fault: Fault) -> Abilities:
             return structs.replace(abilities, penalties=False)
         case "tool_choice":
             return structs.replace(abilities, forced_tool_choice=False)
+        case "reasoning.summary":
+            return structs.replace(abilities, reasoning_summaries=False)
         case "max_tokens":
             return structs.replace(abilities, output_cap="max_completion_tokens")
         case "max_completion_tokens":

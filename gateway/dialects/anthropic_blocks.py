@@ -144,7 +144,10 @@ def assistant_block(part: Part, box: Toolbox, notes: Notes) -> Block | None:
         return call_block(part, box, notes)
     if isinstance(part, Reasoning):
         return _thought(part, notes)
-    return own(part.opaque) if isinstance(part, VendorBlock) else None
+    block = own(part.opaque) if isinstance(part, VendorBlock) else None
+    if block is None and isinstance(part, VendorBlock):
+        notes.warn("vendor_block_not_replayed")
+    return block
 
 
 def _said(part: Text) -> Block | None:

@@ -233,7 +233,7 @@ class _Turns:
             self._calls.update(dict.fromkeys(calls))
         for j, part in enumerate(parts):
             if isinstance(part, Image | Document | Audio):
-                self._show(part, f"messages[{index}].content[{j}]")
+                self._show(part, f"messages[{index}].content[{j}]", alone=not blocks)
 
     def _said(self, part: Part, place: str) -> Iterator[Block]:
         if isinstance(part, Reasoning) and not self._replay:
@@ -245,12 +245,12 @@ class _Turns:
             self.replayed = self.replayed or block["type"] in THOUGHTS
             yield block
 
-    def _show(self, part: Part, place: str) -> None:
-        """What only a user may show: it goes to the next user turn."""
+    def _show(self, part: Part, place: str, alone: bool) -> None:
+        """What only a user may show: it goes to the next user turn, which is this one when there is no turn between them."""
         block = content_block(part, place)
         if block is not None:
             self._notes.warn("assistant_content_moved")
-            self._carried.append(block)
+            (self._blocks if alone and self._open == "user" else self._carried).append(block)
 
     def _settle_calls(self, index: int) -> None:
         """An answer's calls must be answered before anybody else speaks."""

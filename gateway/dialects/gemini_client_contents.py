@@ -2,6 +2,7 @@
 
 Rule 1: results are matched with the calls of the last model turn: by id, else by name in the order of the calls.
 Rule 2: model contents in a row are one turn, and unsigned texts in a row within it one text: clients store a stream in pieces.
+Our own envelope stands on the first piece of its text (gemini_client_writer), and takes the others in.
 Rule 3: ids that are missing are derived from where the call stands, so that the same history gives the same bytes.
 Source: https://ai.google.dev/api/caching#Content, google-genai's chats
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from gateway.core.envelope import is_sealed
 from gateway.core.places import Spot, grown
 from gateway.dialects.gemini_client_fields import Fields, inside, invalid, members, missing, optional_text, repeated
 from gateway.dialects.gemini_client_parts import KINDS, read_call, read_part, read_result
@@ -145,7 +147,7 @@ def _append(parts: list[Part], part: Part) -> None:
     """Add to a model's turn. Pieces of one text become one; a signature belongs to its own part."""
     if isinstance(part, Text | Reasoning) and part.opaque is None:
         last: Any = parts[-1] if parts else None
-        if type(last) is type(part) and last.opaque is None:
+        if type(last) is type(part) and (last.opaque is None or (isinstance(last, Text) and is_sealed(last.opaque))):
             last.text += part.text
             return
         if not part.text:

@@ -242,12 +242,11 @@ def _texts(message: Message) -> list[str]:
 
 
 def _vouch_for_foreign_calls(turns: list[Wire]) -> None:
-    """Mark the first call of each step since the user spoke, where it lacks a signature; older turns are not checked."""
-    start = 0
-    for index, turn in enumerate(turns):
-        if turn["role"] == "user" and "functionResponse" not in turn["parts"][0]:
-            start = index
-    for turn in turns[start:]:
+    """Mark the first call of each step, where it lacks a signature.
+
+    Google checks the current turn only; a mark that went when the next one begins would change the prefix that caches key on.
+    """
+    for turn in turns:
         first = next((part for part in turn["parts"] if "functionCall" in part), None)
         if first is not None and turn["role"] == "model":
             first.setdefault("thoughtSignature", SKIP_SIGNATURE)

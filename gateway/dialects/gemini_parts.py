@@ -73,7 +73,7 @@ def write_part(part: Part, where: str, abilities: Abilities, notes: Notes) -> Wi
         case Refusal():
             return {"text": part.text} if part.text else None
         case Reasoning():
-            return _reasoning(part, where)
+            return _reasoning(part, where, notes)
         case Image():
             return _image(part, where, abilities, notes)
         case Document():
@@ -84,6 +84,10 @@ def write_part(part: Part, where: str, abilities: Abilities, notes: Notes) -> Wi
             return {"text": summary}
         case VendorBlock() if part.opaque.vendor == GOOGLE and isinstance(part.opaque.data, dict):
             return dict(part.opaque.data)
+        case VendorBlock() if part.opaque.kind == "audio":
+            raise Unsupported(where, "an earlier spoken answer cannot be sent to this provider", "unsupported_content")
+        case VendorBlock():
+            notes.warn("vendor_block_not_replayed")
     return None
 
 
@@ -107,9 +111,11 @@ def _signed(wire: Wire, opaque: Opaque | None, where: str) -> Wire:
     return {**wire, **signature(opaque, where)}
 
 
-def _reasoning(part: Reasoning, where: str) -> Wire | None:
+def _reasoning(part: Reasoning, where: str, notes: Notes) -> Wire | None:
     """A thought goes back only as Gemini's own. One without text is how a stream hands over the signature of its answer."""
     if not _is_signature(part.opaque):
+        if part.opaque is not None:
+            notes.warn("reasoning_not_replayed")
         return None
     return _signed({"text": part.text, "thought": True} if part.text else {"text": ""}, part.opaque, where)
 

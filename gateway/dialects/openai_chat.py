@@ -7,7 +7,7 @@ client    peek      the top level, on every call        provider   outgoing   ty
           reply     types.Reply -> body                            passthrough  change a body, glance at an answer
           writer    events -> chunks                               tap, frames  beside a stream
 both      usage
-and what OpenAI's dialects share: openai_checks, openai_media, openai_errors, openai_faults.
+and what OpenAI's dialects share: openai_checks, openai_media, openai_errors, openai_faults, openai_undo.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gateway.dialects.openai_chat_request import read_request
 from gateway.dialects.openai_chat_tap import ChatTap
 from gateway.dialects.openai_chat_writer import Writer
 from gateway.dialects.openai_errors import write_error
+from gateway.dialects.openai_undo import NOTHING, Undo
 from gateway.types import (
     COMMENT,
     SAME,
@@ -75,12 +76,11 @@ class OpenAIChat:
     def write_request(self, request: Request, target: Target, notes: Notes) -> Written:
         return write_request(request, target, notes)
 
-    def read_reply(self, body: bytes, undo: tuple[str, ...] | None = None) -> Reply:
-        """`undo`: where the answer's text ends, when its model was not told."""
-        return read_reply(body, undo)
+    def read_reply(self, body: bytes, undo: Undo | None = None) -> Reply:
+        return read_reply(body, undo or NOTHING)
 
-    def reader(self, undo: tuple[str, ...] | None = None) -> StreamReader:
-        return Reader(undo)
+    def reader(self, undo: Undo | None = None) -> StreamReader:
+        return Reader(undo or NOTHING)
 
     def tap(self, swallow_usage: bool) -> Tap:
         return ChatTap(swallow_usage)

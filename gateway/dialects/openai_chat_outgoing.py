@@ -15,6 +15,7 @@ from msgspec import structs
 from gateway.dialects.openai_cache import Marks
 from gateway.dialects.openai_chat_turns import write_messages
 from gateway.dialects.openai_effort import effort_of, takes_sampling
+from gateway.dialects.openai_undo import Undo, legal_name
 from gateway.types import (
     Abilities,
     Message,
@@ -60,14 +61,15 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     _write_tools(wire, request, target.abilities, notes)
     effort = effort_of(request, target.abilities, notes)
     _write_limits(wire, request, target.abilities, notes)
-    watched = _write_stops(wire, request, target.abilities, notes) if request.stop else None
+    watched = _write_stops(wire, request, target.abilities, notes) if request.stop else ()
     _write_sampling(wire, request, target.abilities, effort, notes)
     _write_output(wire, request, effort)
     _write_extra(wire, request, notes)
     if request.stream:
         wire["stream"] = True
         wire["stream_options"] = {"include_usage": True}
-    return Written(msgspec.json.encode(wire), undo=watched)
+    names = {legal: tool.name for tool in request.tools if (legal := legal_name(tool.name)) != tool.name}
+    return Written(msgspec.json.encode(wire), undo=Undo(names, watched) if names or watched else None)
 
 
 def _spelled(messages: list[Message], abilities: Abilities) -> list[Message]:
@@ -125,7 +127,7 @@ def _tool(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
         return None
     if tool.native is not None:
         notes.warn("builtin_tool_emulated")
-    given: Wire = {"name": tool.name}
+    given: Wire = {"name": legal_name(tool.name)}
     if tool.description:
         given["description"] = tool.description
     if tool.custom:
@@ -151,7 +153,7 @@ def _tool_choice(choice: ToolChoice, custom: set[str]) -> str | Wire:
 
 def _reference(name: str, custom: set[str]) -> Wire:
     kind = "custom" if name in custom else "function"
-    return {"type": kind, kind: {"name": name}}
+    return {"type": kind, kind: {"name": legal_name(name)}}
 
 
 def _write_limits(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> None:
@@ -164,7 +166,7 @@ def _write_limits(wire: Wire, request: Request, abilities: Abilities, notes: Not
         wire["n"] = request.n
 
 
-def _write_stops(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> tuple[str, ...] | None:
+def _write_stops(wire: Wire, request: Request, abilities: Abilities, notes: Notes) -> tuple[str, ...]:
     """What stops the answer. Gives those that have to be watched for in it: models that reason refuse the field, and none takes
     more than four. Of several answers at once nobody watches the stops.
     """
@@ -176,7 +178,7 @@ def _write_stops(wire: Wire, request: Request, abilities: Abilities, notes: Note
         notes.drop("stop", "stop_sequences_cut")
     if stops and not (watched and abilities.reasoning):
         wire["stop"] = stops[:MAX_STOPS]
-    return tuple(stops) if watched else None
+    return tuple(stops) if watched else ()
 
 
 def _write_sampling(wire: Wire, request: Request, abilities: Abilities, effort: str | None, notes: Notes) -> None:

@@ -12,10 +12,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
+
 from gateway.core.jsontext import NotJson, decode
 from gateway.core.sse import Frame, LineTooLong, Splitter
 from gateway.core.stopping import StoppedEvents, stopped
 from gateway.dialects.openai_faults import failed_of
+from gateway.dialects.openai_undo import NOTHING, Undo
 from gateway.dialects.openai_usage import usage_of
 from gateway.types import (
     Annotated,
@@ -59,8 +62,8 @@ _FINISH: dict[str, FinishReason] = {
 _BROKEN = ("error", "abort", "aborted")
 
 
-def read_reply(body: bytes, stops: tuple[str, ...] | None = None) -> Reply:
-    """A whole answer, cut at the first of `stops`. Raises BadReply for what is none, an error object with status 200 included."""
+def read_reply(body: bytes, undo: Undo = NOTHING) -> Reply:
+    """A whole answer, cut at the first of the stops in `undo`. Raises BadReply for what is none, an error object with status 200 included."""
     try:
         answer = decode(body, MAX_DEPTH)
     except NotJson as error:
@@ -69,32 +72,34 @@ def read_reply(body: bytes, stops: tuple[str, ...] | None = None) -> Reply:
         raise BadReply("the answer has no choices")
     own_id = _text(answer.get("id"))
     choices = [
-        _choice(choice, place, own_id) for place, choice in enumerate(answer["choices"]) if isinstance(choice, dict)
+        _choice(choice, place, own_id, undo)
+        for place, choice in enumerate(answer["choices"])
+        if isinstance(choice, dict)
     ]
     if not choices:
         raise BadReply("the answer has no choices")
     return Reply(
         id=own_id,
         model=_text(answer.get("model")),
-        choices=choices if stops is None else [stopped(choice, stops) for choice in choices],
+        choices=[stopped(choice, undo.stops) for choice in choices] if undo.stops else choices,
         usage=usage_of(answer.get("usage")),
         created=_count(answer.get("created")),
         service_tier=_text(answer.get("service_tier")) or None,
     )
 
 
-def _choice(choice: dict[str, Any], place: int, answer_id: str) -> Choice:
+def _choice(choice: dict[str, Any], place: int, answer_id: str, undo: Undo) -> Choice:
     message = choice.get("message")
     if choice.get("finish_reason") in _BROKEN:
         raise BadReply("the answer broke off", "server_error")
-    parts = _parts(message if isinstance(message, dict) else {}, f"{answer_id}_{place}")
+    parts = _parts(message if isinstance(message, dict) else {}, f"{answer_id}_{place}", undo)
     called = any(isinstance(part, ToolCall) for part in parts)
     finish = _finish(choice.get("finish_reason"), called) if choice.get("finish_reason") else None
     index = choice.get("index")
     return Choice(parts, finish, index if type(index) is int else place, logprobs=choice.get("logprobs"))
 
 
-def _parts(message: dict[str, Any], turn: str) -> list[Part]:
+def _parts(message: dict[str, Any], turn: str, undo: Undo) -> list[Part]:
     parts: list[Part] = []
     thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     if thought:
@@ -109,15 +114,16 @@ def _parts(message: dict[str, Any], turn: str) -> list[Part]:
     calls = [call for call in found if isinstance(call, dict)] if isinstance(found, list) else []
     if isinstance(message.get("function_call"), dict):
         calls.append({"function": message["function_call"]})
-    return parts + [_call(call, f"{turn}_{at}") for at, call in enumerate(calls)]
+    return parts + [_call(call, f"{turn}_{at}", undo) for at, call in enumerate(calls)]
 
 
-def _call(call: dict[str, Any], place: str) -> ToolCall:
+def _call(call: dict[str, Any], place: str, undo: Undo) -> ToolCall:
     custom = isinstance(call.get("custom"), dict)
     given = call.get("custom" if custom else "function")
     given = given if isinstance(given, dict) else {}
-    arguments = _text(given.get("input" if custom else "arguments")) or ("" if custom else "{}")
-    return ToolCall(_text(call.get("id")) or _call_id(place), _text(given.get("name")), arguments, custom)
+    arguments = _arguments(given.get("input" if custom else "arguments")) or ("" if custom else "{}")
+    name = undo.name(_text(given.get("name")))
+    return ToolCall(_text(call.get("id")) or _call_id(place), name, arguments, custom)
 
 
 def _call_id(place: str) -> str:
@@ -128,10 +134,13 @@ def _call_id(place: str) -> str:
 class Reader:
     """See types.StreamReader."""
 
-    __slots__ = ("_calls", "_done", "_finished", "_id", "_nameless", "_splitter", "_started", "_stopped", "_totals")
+    __slots__ = (
+        "_calls", "_done", "_finished", "_id", "_nameless", "_splitter", "_started", "_stopped", "_totals", "_undo",
+    )  # fmt: skip
 
-    def __init__(self, stops: tuple[str, ...] | None = None) -> None:
-        self._stopped = None if stops is None else StoppedEvents(stops)
+    def __init__(self, undo: Undo = NOTHING) -> None:
+        self._undo = undo
+        self._stopped = StoppedEvents(undo.stops) if undo.stops else None
         self._splitter = Splitter()
         self._started = False
         self._done = False
@@ -259,7 +268,7 @@ class Reader:
         key = (choice, theirs if isinstance(theirs, int | str) else 0)
         ours, known_id = self._calls.get(key, (-1, ""))
         call_id, name = _text(call.get("id")), _text(given.get("name"))
-        arguments = _text(given.get("input" if custom else "arguments"))
+        arguments = _arguments(given.get("input" if custom else "arguments"))
         # Some servers number every call 0: their ids tell. An id that comes behind the name of a call without one is its own.
         new = ours < 0 or (call_id != "" and call_id != known_id and (name != "" or known_id != ""))
         if not new:
@@ -272,7 +281,8 @@ class Reader:
         self._totals[choice] = ours + 1
         call_id = call_id or before_id
         self._calls[key] = ours, call_id
-        start = ToolStart(ours, call_id or _call_id(f"{self._id}_{choice}_{ours}"), name, choice, custom)
+        own = call_id or _call_id(f"{self._id}_{choice}_{ours}")
+        start = ToolStart(ours, own, self._undo.name(name), choice, custom)
         return [start, ToolDelta(ours, before + arguments, choice)] if before + arguments else [start]
 
 
@@ -287,6 +297,11 @@ def _said(content: object) -> str:
     if isinstance(content, list):
         return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
     return _text(content)
+
+
+def _arguments(value: object) -> str:
+    """A text; some compatible servers give the object that it should spell."""
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else _text(value)
 
 
 def _text(value: object) -> str:

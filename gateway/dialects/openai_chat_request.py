@@ -52,6 +52,12 @@ _OUTPUT = frozenset(
     {"stop", "response_format", "reasoning_effort", "thinking", "verbosity", "stream", "stream_options"}
 )
 _REST = frozenset({"parallel_tool_calls", "user", "safety_identifier", "metadata", "service_tier"})
+# Gemini's own tools as clients of several gateways put them among the others, without a type: {"google_search": {}}
+_GOOGLES = {
+    **dict.fromkeys(("google_search", "googleSearch"), "googleSearch"),
+    **dict.fromkeys(("url_context", "urlContext"), "urlContext"),
+    **dict.fromkeys(("code_execution", "codeExecution"), "codeExecution"),
+}
 
 
 def read_request(body: bytes, repair_history: bool = False) -> Request:
@@ -183,6 +189,8 @@ def _tools(fields: dict[str, Any]) -> tuple[list[Tool], bool]:
 
 
 def _tool(tool: dict[str, Any], param: str) -> Tool:
+    if len(tool) == 1 and (googles := _GOOGLES.get(next(iter(tool)))):
+        return Tool(googles, native={googles: next(iter(tool.values()))})
     kind = name(tool.get("type"), f"{param}.type")
     if kind == "function":
         return _function(object_(tool.get("function"), f"{param}.function"), f"{param}.function", tool)

@@ -3,6 +3,7 @@
 Rule 1: one result a tool message, directly behind the calls; what else stood in that turn follows as the user's.
 Rule 2: only what Chat takes: thoughts and blocks of other vendors stay out, since OpenAI refuses fields it does not know.
 Rule 3: a function of the messages alone, and append-only: a longer history begins with the same bytes.
+Rule 4: names and ids that OpenAI refuses have others (openai_undo.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.dialects.openai_cache import Marks
+from gateway.dialects.openai_undo import legal_id, legal_name
 from gateway.types import (
     Audio,
     Document,
@@ -30,6 +32,7 @@ from gateway.types import (
 Wire = dict[str, Any]
 Placed = tuple[Part, str]  # a part and its place in the request
 
+MAX_CALL_ID_CHARS = 40
 NO_RESULT = "[no result]"
 
 
@@ -85,7 +88,7 @@ class _Turns:
         if self._marks is not None and result.cache is not None and shown:
             content = [{"type": "text", "text": shown}]
             self._marks.put(content[0], result.cache)
-        self._wire.append({"role": "tool", "tool_call_id": result.call_id, "content": content})
+        self._wire.append({"role": "tool", "tool_call_id": _id(result.call_id), "content": content})
         if others:
             self._notes.warn("tool_result_content_moved")
             self._pictures.append({"type": "text", "text": f"[content from tool {tool or result.call_id}]"})
@@ -97,7 +100,7 @@ class _Turns:
             raise Unsupported(param, f"tool calls without a result: {', '.join(self._open)[:200]}", "invalid_request")
         for call in self._open:
             self._notes.warn("tool_result_missing")
-            self._wire.append({"role": "tool", "tool_call_id": call, "content": NO_RESULT})
+            self._wire.append({"role": "tool", "tool_call_id": _id(call), "content": NO_RESULT})
         self._open = {}
         if self._pictures:
             self._wire.append({"role": "user", "content": self._pictures})
@@ -147,9 +150,12 @@ def _named(wire: Wire, name: str) -> Wire:
 
 
 def _call(call: ToolCall) -> Wire:
-    if call.custom:
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    kind, field = ("custom", "input") if call.custom else ("function", "arguments")
+    return {"id": _id(call.id), "type": kind, kind: {"name": legal_name(call.name), field: call.arguments}}
+
+
+def _id(call_id: str) -> str:
+    return legal_id(call_id, MAX_CALL_ID_CHARS)
 
 
 def _content(placed: Sequence[Placed], marks: Marks | None = None) -> str | list[Wire]:

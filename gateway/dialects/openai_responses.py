@@ -4,7 +4,7 @@ client    peek      the top level, on every call        provider   outgoing   ty
           request   body -> types.Request                          turns      types.Message -> input items
           items     input items -> messages                        provider   answer, events -> types
           content   the parts of an item                           parts      output items -> parts
-          tools     tools and the choice among them                undo       what the answer must give back
+          tools     tools and the choice among them
           asked     what an answer needs of its request  bytes that pass through
           reply     types.Reply -> body                            passthrough  change a body, glance at an answer
           object    what stands around the output                  tap          beside a stream
@@ -12,7 +12,8 @@ client    peek      the top level, on every call        provider   outgoing   ty
           writer    events -> stream; open: its items
           searches  what a vendor searched for
           state     what is kept between requests
-and what OpenAI's dialects share: openai_checks, openai_media, openai_top, openai_effort, openai_errors, openai_faults.
+and what OpenAI's dialects share: openai_checks, openai_media, openai_top, openai_effort, openai_errors, openai_faults,
+openai_undo.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from gateway.dialects.openai_responses_provider import Reader, read_reply
 from gateway.dialects.openai_responses_reply import write_reply
 from gateway.dialects.openai_responses_request import read_request
 from gateway.dialects.openai_responses_tap import ResponsesTap
-from gateway.dialects.openai_responses_undo import Undo
 from gateway.dialects.openai_responses_writer import Writer
+from gateway.dialects.openai_undo import Undo
 from gateway.types import (
     COMMENT,
     Change,

@@ -14,7 +14,7 @@ import msgspec
 from gateway.dialects.openai_cache import Marks
 from gateway.dialects.openai_effort import effort_of, takes_sampling
 from gateway.dialects.openai_responses_turns import write_input
-from gateway.dialects.openai_responses_undo import Undo, legal_name
+from gateway.dialects.openai_undo import Undo, legal_name
 from gateway.types import Abilities, Notes, Request, ResponseFormat, Target, Tool, ToolChoice, Unsupported, Written
 
 Wire = dict[str, Any]
@@ -48,7 +48,7 @@ def write_request(request: Request, target: Target, notes: Notes) -> Written:
     effort = effort_of(request, target.abilities, notes)
     _write_limits(wire, request, target.abilities, notes)
     _write_sampling(wire, request, target.abilities, effort, notes)
-    _write_thinking(wire, target, effort)
+    _write_thinking(wire, request, target, effort)
     _write_output(wire, request)
     _write_extra(wire, request, notes)
     wire["store"] = False
@@ -83,9 +83,9 @@ def _refuse(request: Request) -> None:
 
 def _write_tools(wire: Wire, request: Request, notes: Notes) -> dict[str, str]:
     """The tools and the choice among them. Gives the client's names by those that were changed."""
-    tools = [
-        made for place, tool in enumerate(request.tools) if (made := _tool(tool, f"tools[{place}]", notes)) is not None
-    ]
+    forced = request.tool_choice is not None and request.tool_choice.mode not in ("auto", "none")
+    written = [_tool(tool, f"tools[{place}]", forced, notes) for place, tool in enumerate(request.tools)]
+    tools = [tool for tool in written if tool is not None]
     search = request.extra.get("web_search_options")
     if isinstance(search, dict) and all(tool["type"] != "web_search" for tool in tools):
         tools.append(_search(search))
@@ -99,9 +99,11 @@ def _write_tools(wire: Wire, request: Request, notes: Notes) -> dict[str, str]:
     return {legal_name(tool.name): tool.name for tool in request.tools if legal_name(tool.name) != tool.name}
 
 
-def _tool(tool: Tool, param: str, notes: Notes) -> Wire | None:
+def _tool(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
+    if tool.native is not None and not _is_function(tool):
+        return _native(tool, param, forced, notes)
     if tool.native is not None:
-        return _native(tool, param, notes)
+        notes.warn("builtin_tool_emulated")
     made: Wire = {"type": "custom" if tool.custom else "function", "name": legal_name(tool.name)}
     if tool.description:
         made["description"] = tool.description
@@ -120,8 +122,13 @@ def _tool(tool: Tool, param: str, notes: Notes) -> Wire | None:
     return made
 
 
-def _native(tool: Tool, param: str, notes: Notes) -> Wire | None:
-    """OpenAI's own tool as it is, another vendor's search as OpenAI's."""
+def _is_function(tool: Tool) -> bool:
+    """Whether the model calls it as a function: any but OpenAI's own and searches, also one that another vendor defines."""
+    return tool.native is None or (tool.parameters is not None and tool.native.get("type") not in _OWN_TOOLS)
+
+
+def _native(tool: Tool, param: str, forced: bool, notes: Notes) -> Wire | None:
+    """OpenAI's own tool as it is, another vendor's search as OpenAI's. Others are left out: the model is free to do without."""
     native = tool.native or {}
     kind = str(native.get("type", ""))
     if kind in _OWN_TOOLS:
@@ -129,8 +136,8 @@ def _native(tool: Tool, param: str, notes: Notes) -> Wire | None:
     if kind.startswith("web_search") or "google_search" in native or "googleSearch" in native:
         notes.warn("web_search_emulated")
         return {"type": "web_search"}
-    if tool.optional:
-        notes.drop(f"tools.{kind}", "server_tool_unsupported")
+    if tool.optional or not forced:
+        notes.drop(f"tools.{kind or tool.name[:64]}", "server_tool_unsupported")
         return None
     raise Unsupported(param, f"the tool '{tool.name[:64]}' belongs to another provider")
 
@@ -160,7 +167,7 @@ def _choice(choice: ToolChoice, tools: list[Tool]) -> str | Wire:
 
 
 def _reference(name: str, tool: Tool | None) -> Wire:
-    if tool is not None and tool.native is not None:
+    if tool is not None and not _is_function(tool):
         return {"type": "web_search_preview" if tool.name.startswith("web_search") else tool.name}
     return {"type": "custom" if tool is not None and tool.custom else "function", "name": legal_name(name)}
 
@@ -203,15 +210,26 @@ def _write_sampling(wire: Wire, request: Request, abilities: Abilities, effort: 
             wire["top_logprobs"] = request.top_logprobs
 
 
-def _write_thinking(wire: Wire, target: Target, effort: str | None) -> None:
+def _write_thinking(wire: Wire, request: Request, target: Target, effort: str | None) -> None:
     # A model that does not reason refuses to hand its reasoning over.
     if target.abilities.reasoning:
         wire["include"] = [*wire.get("include", []), "reasoning.encrypted_content"]
-    if effort is None:
-        return
-    wire["reasoning"] = {"effort": effort}
-    if effort != "none" and target.translation.expose_reasoning:
-        wire["reasoning"]["summary"] = "auto"
+    reasoning = {} if effort is None else {"effort": effort}
+    shown = target.translation.expose_reasoning and _shows_thoughts(request, effort)
+    if shown and target.abilities.reasoning and target.abilities.reasoning_summaries:
+        reasoning["summary"] = "auto"
+    if reasoning:
+        wire["reasoning"] = reasoning
+
+
+def _shows_thoughts(request: Request, effort: str | None) -> bool:
+    """Whether the client is to see them: not where it asked for none, though the model cannot do without."""
+    thinking = request.thinking
+    if request.show_thoughts is False or request.effort == "none":
+        return False
+    if thinking is not None:
+        return thinking.get("type") in ("adaptive", "enabled") and thinking.get("display") != "omitted"
+    return request.show_thoughts is True or effort not in (None, "none")
 
 
 def _write_output(wire: Wire, request: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.dialects.openai_responses_undo import Undo
+from gateway.dialects.openai_undo import Undo
 from gateway.types import FinishReason, Image, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 
 CALLS = ("function_call", "custom_tool_call")

@@ -28,8 +28,8 @@ from gateway.dialects.openai_responses_parts import (
     texts_of,
     words,
 )
-from gateway.dialects.openai_responses_undo import NOTHING, Undo
 from gateway.dialects.openai_responses_usage import usage_of
+from gateway.dialects.openai_undo import NOTHING, Undo
 from gateway.types import (
     Annotated,
     BadReply,

@@ -8,11 +8,10 @@ Rule 2: results stand directly behind their calls; what else stood in that turn 
 from __future__ import annotations
 
 import base64
-import hashlib
 from typing import Any
 
 from gateway.dialects.openai_cache import Marks
-from gateway.dialects.openai_responses_undo import legal_name
+from gateway.dialects.openai_undo import legal_id, legal_name
 from gateway.types import (
     Audio,
     Document,
@@ -162,10 +161,7 @@ class _Items:
 
 
 def _call_id(call_id: str) -> str:
-    """Ids of other vendors may be longer than OpenAI takes; nobody sees what stands for them."""
-    if len(call_id) <= MAX_CALL_ID_CHARS:
-        return call_id
-    return "call_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:32]
+    return legal_id(call_id, MAX_CALL_ID_CHARS)
 
 
 def _call(call: ToolCall) -> Wire:

@@ -1,7 +1,7 @@
 """OpenAI: how to reach it, and what its failures mean.
 
-Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses, for a model
-of another kind and for what a key may not do (permissions.py), which have no code. Google's words are understood too: its
+Errors are told apart by status and code, never by their text, but for a request that belongs on /v1/responses, for a prompt
+that is too long for a compatible server, for a model of another kind and for what a key may not do (permissions.py), which have no code. Google's words are understood too: its
 compatible endpoint answers with google.rpc errors. Sources: the error codes page of the API documentation, openai-python,
 _exceptions.py; Azure's and Google's error bodies.
 """
@@ -44,6 +44,10 @@ PATHS = {
 _ELSEWHERE = re.compile(r"\b(?:use|in|with) (?:the )?/?v1/responses\b", re.IGNORECASE)
 # A 403 with nothing but its words: the model is none of this kind. The credential is fine, and must not rest for a client's mistake.
 _WRONG_MODEL = re.compile(r"\bnot allowed to (?:generate|sample|create)\b.{0,60}\bfrom this model", re.IGNORECASE)
+# Servers that imitate OpenAI have its words for a prompt that is too long, or llama.cpp's type, and no code of OpenAI's.
+_OVERFLOW = re.compile(
+    r"\bmaximum context length (?:is|of) \d|\bexceeds? the (?:available )?context (?:size|window)", re.IGNORECASE
+)
 _REFUSED_CODES = ("unsupported_parameter", "unsupported_value")
 _CLIENTS = (*CLIENTS_OWN, "context_overflow")
 TOOLS = (b'"tools"', b'"functions"')
@@ -200,6 +204,8 @@ def _refusal(status: int, error: dict[str, Any]) -> FaultKind:
         return precondition(message)
     if _ELSEWHERE.search(message[:2000]):
         return "wrong_endpoint"
+    if _OVERFLOW.search(message[:2000]) or error.get("type") == "exceed_context_size_error":
+        return "context_overflow"
     if error.get("code") in _REFUSED_CODES and words(error.get("param")):
         return "parameter_refused"
     return "bad_request"

@@ -81,6 +81,7 @@ def test_the_first_call_of_each_step_of_the_current_turn_is_vouched_for() -> Non
         ("reasoning_effort", {"effort": "xhigh"}, {"effort": None}),
         ("reasoning.effort", {"effort": "none"}, {"effort": "low"}),
         ("verbosity", {"verbosity": "low"}, {"verbosity": None}),
+        ("reasoning.summary", {"effort": "high"}, {"effort": "high", "show_thoughts": False}),
         ("tool_choice", {"tool_choice": ToolChoice("required")}, {"tool_choice": ToolChoice("auto")}),
     ],
 )
@@ -124,6 +125,7 @@ def test_a_refusal_without_anything_to_take_out_stays_refused() -> None:
         (refusal("parameter_refused", "temperature"), "sampling", "reject"),
         (refusal("parameter_refused", "presence_penalty"), "penalties", False),
         (refusal("parameter_refused", "tool_choice"), "forced_tool_choice", False),
+        (refusal("parameter_refused", "reasoning.summary"), "reasoning_summaries", False),
         (refusal("parameter_refused", "max_tokens"), "output_cap", "max_completion_tokens"),
         (refusal("parameter_refused", "max_completion_tokens"), "output_cap", "max_tokens"),
         (refusal("signature_missing"), "requires_signature", True),

@@ -323,6 +323,19 @@ def test_a_document_of_an_answer_moves_to_the_next_user_turn() -> None:
     assert [block["type"] for block in turns[2]["content"]] == ["document", "text"]
 
 
+def test_a_picture_that_was_all_of_an_answer_stays_behind_the_question() -> None:
+    turns = messages_of(say("user", "draw"), say("assistant", Image("image/png", "aGk=")), say("user", "nice"))
+
+    assert [block.get("text", block["type"]) for block in turns[0]["content"]] == ["draw", "image", "nice"]
+
+
+def test_another_vendors_block_is_left_out_with_a_note() -> None:
+    code = VendorBlock(Opaque("google", "server_block", {"executableCode": {"code": "1"}}))
+    notes = write(ask(say("user", "?"), say("assistant", code, "1"), say("user", "!")))[2]
+
+    assert notes.warnings == ["vendor_block_not_replayed"]
+
+
 def test_a_spoken_answer_is_refused() -> None:
     spoken = VendorBlock(Opaque("openai", "audio", {"id": "audio_1"}))
 

@@ -195,13 +195,20 @@ def test_a_signature_goes_back_on_its_own_call_only() -> None:
     assert "thoughtSignature" not in made[2]
 
 
-def test_calls_of_other_models_are_vouched_for_in_the_current_turn_only() -> None:
+def test_calls_of_other_models_are_vouched_for_in_every_turn() -> None:
     history = [say("old"), answer(call("a")), result("a"), answer(Text("done")), say("new")]
     steps = [answer(call("b"), call("c")), result("b"), result("c"), answer(Text("and"), call("d")), result("d")]
     made = parts(ask(*history, *steps))
     signed = {part["functionCall"]["id"]: part.get("thoughtSignature") for part in made if "functionCall" in part}
 
-    assert signed == {"a": None, "b": SENTINEL, "c": None, "d": SENTINEL}
+    assert signed == {"a": SENTINEL, "b": SENTINEL, "c": None, "d": SENTINEL}
+
+
+def test_a_longer_conversation_keeps_the_marks_of_the_shorter_one() -> None:
+    history = [say("old"), answer(call("a")), result("a")]
+    longer = [*history, answer(Text("done")), say("new")]
+
+    assert body(ask(*longer))["contents"][:3] == body(ask(*history))["contents"]
 
 
 def test_older_models_get_no_sentinel() -> None:
@@ -223,6 +230,19 @@ def test_a_signature_that_is_no_base64_is_refused_by_name() -> None:
     with pytest.raises(Unsupported) as refusal:
         body(ask(say("go"), answer(call("a", signature="ä!")), result("a")))
     assert refusal.value.param == "messages[1].content[0].thought_signature"
+
+
+def test_what_only_others_read_is_noted_and_a_spoken_answer_is_refused() -> None:
+    notes = Notes()
+    thought = Reasoning("hm", Opaque("anthropic", "thinking", {}))
+    block = VendorBlock(Opaque("anthropic", "server_block", {"type": "server_tool_use"}))
+    body(ask(say("go"), answer(thought, block, Text("yes")), say("on")), notes=notes)
+    spoken = VendorBlock(Opaque("openai", "audio", {"id": "audio_1"}))
+
+    assert notes.warnings == ["reasoning_not_replayed", "vendor_block_not_replayed"]
+    with pytest.raises(Unsupported) as refusal:
+        body(ask(say("go"), answer(spoken), say("on")))
+    assert refusal.value.param == "messages[1].content[0]"
 
 
 def test_thoughts_and_texts_keep_their_signatures_and_places() -> None:

@@ -177,6 +177,14 @@ def test_tool_calls_are_counted_densely_in_order_of_appearance() -> None:
     ]
 
 
+def test_arguments_that_are_an_object_are_its_text() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": {"a": [1.5, "é"]}}}
+    events = read(chunk({"tool_calls": [call]}, finish="tool_calls"), DONE)
+
+    assert reply({"tool_calls": [call]}).choices[0].parts == [ToolCall("c", "f", '{"a":[1.5,"é"]}')]
+    assert [event.arguments for event in events if isinstance(event, ToolDelta)] == ['{"a":[1.5,"é"]}']
+
+
 def test_calls_that_share_an_index_are_told_apart_by_their_ids() -> None:
     calls = [{"index": 0, "id": name, "function": {"name": name, "arguments": "{}"}} for name in "ab"]
 

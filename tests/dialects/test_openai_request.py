@@ -191,6 +191,17 @@ def test_a_cache_mark_on_a_message_belongs_to_its_last_part() -> None:
     assert parts({"role": "user", "content": [breakpoint_]}) == [Text("a", cache={**marker, "ttl": "30m"})]
 
 
+def test_tools_of_geminis_are_known_without_a_type() -> None:
+    tools = read(USER, tools=[{"google_search": {}}, {"urlContext": {}}]).tools
+
+    assert tools == [
+        Tool("googleSearch", native={"googleSearch": {}}),
+        Tool("urlContext", native={"urlContext": {}}),
+    ]
+    with pytest.raises(BadRequest):
+        read(USER, tools=[{"retrieval": {}}])
+
+
 def test_the_deprecated_function_shape_is_read_as_tools() -> None:
     called = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
     answer = {"role": "function", "name": "f", "content": "1"}

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from responses_kit import check_request
 
 from gateway.dialects.openai_responses import OPENAI_RESPONSES
-from gateway.dialects.openai_responses_undo import Undo, legal_name
+from gateway.dialects.openai_undo import Undo, legal_name
 from gateway.types import (
     Abilities,
     Audio,
@@ -191,12 +192,25 @@ def test_tools_of_other_vendors_are_openais_or_left_out_or_refused() -> None:
 
     assert body["tools"] == [{"type": "web_search"}]
     assert (notes.warnings, notes.dropped) == (["web_search_emulated", "server_tool_unsupported"], ["tools.memory_1"])
-    assert refused(tools=[Tool("x", native={"type": "memory_1"})]) == "tools[0]"
+    assert write(tools=[Tool("x", native={"type": "web_fetch_1"})])[1].dropped == ["tools.web_fetch_1"]
+    assert refused(tools=[Tool("x", native={"type": "memory_1"})], tool_choice=ToolChoice("required")) == "tools[0]"
     options = {"search_context_size": "low", "user_location": {"type": "approximate", "approximate": {"city": "Rome"}}}
     assert write(extra={"cache_control": {"type": "ephemeral"}})[1] == Notes()
     assert write(extra={"web_search_options": options})[0]["tools"] == [
         {"type": "web_search", "search_context_size": "low", "user_location": {"type": "approximate", "city": "Rome"}}
     ]
+
+
+def test_a_tool_that_another_vendor_defines_and_the_client_runs_is_a_function() -> None:
+    shape = {"type": "object", "properties": {"command": {"type": "string"}}}
+    bash = Tool("bash", "Run it.", shape, native={"type": "bash_20250124", "name": "bash"})
+    body, notes, _ = write(tools=[bash], tool_choice=ToolChoice("named", ["bash"]))
+
+    assert body["tools"] == [
+        {"type": "function", "name": "bash", "description": "Run it.", "parameters": shape, "strict": False}
+    ]
+    assert body["tool_choice"] == {"type": "function", "name": "bash"}
+    assert notes.warnings == ["builtin_tool_emulated"]
 
 
 @pytest.mark.parametrize(
@@ -206,11 +220,21 @@ def test_tools_of_other_vendors_are_openais_or_left_out_or_refused() -> None:
         ({"effort": "none"}, {"effort": "none"}),
         ({"effort": "max"}, {"effort": "high", "summary": "auto"}),
         ({"thinking": {"type": "enabled", "budget_tokens": 3000}}, {"effort": "medium", "summary": "auto"}),
+        ({"thinking": {"type": "adaptive"}}, {"summary": "auto"}),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}, "effort": "low"}, {"effort": "low"}),
+        ({"thinking": {"type": "disabled"}}, {"effort": "none"}),
+        ({"show_thoughts": True}, {"summary": "auto"}),
+        ({"show_thoughts": False, "effort": "low"}, {"effort": "low"}),
         ({}, None),
     ],
 )
 def test_how_much_to_think(fields: Any, found: Any) -> None:
     assert write(abilities=THINKS, **fields)[0].get("reasoning") == found
+
+
+def test_a_model_that_shows_no_thoughts_is_not_asked_for_them() -> None:
+    silent = structs.replace(THINKS, reasoning_summaries=False)
+    assert write(abilities=silent, effort="high")[0]["reasoning"] == {"effort": "high"}
 
 
 def test_sampling_goes_where_it_is_taken() -> None:

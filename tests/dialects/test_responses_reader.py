@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from responses_kit import echo, read
 
 from gateway.dialects.openai_responses import OPENAI_RESPONSES
-from gateway.dialects.openai_responses_undo import Undo
+from gateway.dialects.openai_undo import Undo
 from gateway.types import (
     Abilities,
     Annotated,

@@ -87,6 +87,15 @@ def test_an_empty_answer_is_whole_and_holds_nothing() -> None:
     }
 
 
+def test_an_end_has_figures_where_the_provider_gave_none() -> None:
+    found = stream([Start("1", "up"), TextDelta("hi"), Finished("stop"), Ended()])
+    reply = Reply("1", "up", [Choice([Text("hi")], "length")], None)
+    cut = json.loads(OPENAI_RESPONSES.write_reply(reply, echo()))
+
+    assert found[0]["response"]["usage"] is None
+    assert (found[-1]["response"]["usage"]["input_tokens"], cut["usage"]["output_tokens"]) == (0, 0)
+
+
 def test_thoughts_are_shown_to_whoever_asked_and_kept_for_all() -> None:
     events = [ReasoningDelta("hm"), ReasoningDone(Reasoning("hm", THINKING)), TextDelta("Hi"), *ENDING]
 

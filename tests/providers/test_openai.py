@@ -12,6 +12,7 @@ from gateway.providers.openai import OpenAI
 from gateway.types import Failed, Vendor
 
 VENDOR: Vendor = OpenAI()
+VLLM = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens in the messages."
 
 
 def body(
@@ -25,6 +26,8 @@ def body(
     [
         (400, body(code="invalid_value"), "bad_request", Next.STOP),
         (400, body(code="context_length_exceeded"), "context_overflow", Next.OTHER),
+        (400, body(VLLM, "BadRequestError", 400), "context_overflow", Next.OTHER),
+        (400, body("m", "exceed_context_size_error", 400), "context_overflow", Next.OTHER),
         (400, body(code="content_policy_violation"), "bad_request", Next.STOP),
         (400, body(kind="server_error"), "bad_request", Next.STOP),
         (401, body(code="invalid_api_key"), "auth", Next.OTHER),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.providers.openai_choice import needs_responses
-from gateway.types import Abilities, Message, Opaque, Reasoning, Request, Text, Tool
+from gateway.types import Abilities, Document, Message, Opaque, Reasoning, Request, Text, Tool, ToolResult
 
 TOOL = Tool("f")
 LEVELS = ("none", "low", "medium", "high")
@@ -38,6 +38,29 @@ def ask(**fields: Any) -> Request:
 )
 def test_tools_go_where_the_model_takes_them(abilities: Abilities, fields: Any, wanted: bool) -> None:
     assert needs_responses(ask(**fields), abilities) is wanted
+
+
+@pytest.mark.parametrize(
+    ("abilities", "fields", "wanted"),
+    [
+        (NONE, {"thinking": {"type": "adaptive"}}, True),
+        (NONE, {"thinking": {"type": "disabled"}}, False),
+        (NONE, {"thinking": {"type": "adaptive"}, "n": 2}, False),
+        (NONE, {"show_thoughts": True}, True),
+        (NONE, {"show_thoughts": False, "effort": "high"}, False),
+        (Abilities(reasoning=True, default_effort="none"), {"show_thoughts": True}, False),
+        (Abilities(), {"thinking": {"type": "adaptive"}}, False),
+        (ONLY, {"thinking": {"type": "disabled"}}, False),
+    ],
+)
+def test_thoughts_are_asked_for_where_they_are_shown(abilities: Abilities, fields: Any, wanted: bool) -> None:
+    assert needs_responses(ask(**fields), abilities) is wanted
+
+
+def test_documents_by_address_go_where_they_are_fetched() -> None:
+    by_url, inline = Document(url="https://e.org/a.pdf"), Document("application/pdf", "JVBERi0x")
+    for part, wanted in ((by_url, True), (inline, False), (ToolResult("c", [by_url]), True)):
+        assert needs_responses(Request(model="m", messages=[Message("user", [part])]), Abilities()) is wanted
 
 
 @pytest.mark.parametrize(("vendor", "wanted"), [("openai", True), ("anthropic", False)])

@@ -1,4 +1,7 @@
-"""What a request changed that its answer must give back: tools under other names, and stop sequences that were not sent."""
+"""What a request changed that its answer must give back: tools under other names, and stop sequences that were not sent.
+
+Ids of calls are changed too where they are longer than OpenAI takes; nobody sees what stands for them.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +33,10 @@ def legal_name(name: str) -> str:
         return name
     tail = "_" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
     return _ILLEGAL.sub("_", name)[: MAX_NAME_CHARS - len(tail)] + tail
+
+
+def legal_id(call_id: str, most_chars: int) -> str:
+    """An id that OpenAI takes: other vendors' may be longer. The same for a call and its result."""
+    if len(call_id) <= most_chars:
+        return call_id
+    return "call_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:32]
