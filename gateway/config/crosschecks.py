@@ -20,7 +20,7 @@ COMPARED = 200  # names that are looked through for a near one
 
 def cross_check(config: Config, facts: Facts, report: Report) -> None:
     """Report what does not fit together. `config` is resolved."""
-    for rule in (_presence, _ports, _stores, _not_yet, _references, _aliases, _duplicates):
+    for rule in (_presence, _ports, _stores, _not_yet, _unheeded, _references, _aliases, _duplicates):
         for path, message, hint in rule(config, facts):
             report.add(facts.place(path), path, message, hint)
 
@@ -47,7 +47,7 @@ def _stores(config: Config, facts: Facts) -> Iterator[Finding]:
 
 def _not_yet(config: Config, facts: Facts) -> Iterator[Finding]:
     """What the file may say one day and nobody would heed today: refused, never ignored."""
-    asked = {
+    asked: dict[Path, bool] = {
         ("cache", "enabled"): config.cache.enabled,
         ("log", "content"): config.log.content,
         ("translation", "fanout_n"): config.translation.fanout_n,
@@ -55,6 +55,13 @@ def _not_yet(config: Config, facts: Facts) -> Iterator[Finding]:
     for path, wanted in asked.items():
         if wanted:
             yield path, "not supported yet by this version", "Leave it out"
+
+
+def _unheeded(config: Config, facts: Facts) -> Iterator[Finding]:
+    for path, value in facts.values.items():
+        match path:
+            case ("tenants", name, "allow_unlisted") if value is True and name != "default":
+                yield path, "only the tenant `default` heeds this", "Write it under tenants.default"
 
 
 def _references(config: Config, facts: Facts) -> Iterator[Finding]:

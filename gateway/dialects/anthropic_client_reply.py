@@ -21,6 +21,7 @@ from gateway.types import (
     ClientError,
     Echo,
     FinishReason,
+    Image,
     Notes,
     Opaque,
     Reasoning,
@@ -172,6 +173,8 @@ def _content(choice: Choice, message: str, echo: Echo) -> list[Block]:
                     }
                 )
                 calls += 1
+            case Image():
+                _say(unshown(part), content)
             case Reasoning():
                 content += thought_blocks(part, echo)
             case VendorBlock(opaque=opaque):
@@ -179,6 +182,11 @@ def _content(choice: Choice, message: str, echo: Echo) -> list[Block]:
     if _trails(content, choice, echo):
         content.pop()
     return content
+
+
+def unshown(image: Image) -> str:
+    """What is said in place of a picture: no block of Anthropic's answers holds one, and nothing goes in silence."""
+    return f"[{image.media_type or 'image'}: a picture, which answers of this API cannot carry]"
 
 
 def citations(annotations: list[Any]) -> list[Block]:

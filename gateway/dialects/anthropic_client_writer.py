@@ -28,6 +28,7 @@ from gateway.dialects.anthropic_client_reply import (
     sealed,
     stop_details,
     stop_reason,
+    unshown,
     usage_object,
 )
 from gateway.types import (
@@ -135,7 +136,7 @@ class Writer:
             RefusalDelta: self._refused,
             ToolStart: self._tool_start,
             ToolDelta: self._tool_delta,
-            ImageDone: self._nothing,  # no block of an answer holds a picture
+            ImageDone: self._picture,
             BlockDone: self._nothing,
             Annotated: self._annotated,
             Finished: self._finished,
@@ -232,6 +233,9 @@ class Writer:
         if self._must_wait(event):
             return b""
         return self._settle() + self._open({"type": "text", "text": ""}) + self._delta(event.text)
+
+    def _picture(self, event: ImageDone) -> bytes:
+        return self._text(TextDelta(unshown(event.image), event.choice))
 
     def _annotated(self, event: Annotated) -> bytes:
         """What an open text cites. Where the text is over already nothing can be added to it."""

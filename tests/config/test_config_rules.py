@@ -45,6 +45,7 @@ UNFIT = [
     ("store: {url: 'redis://h/0?db=1'}", "2:14: store.url: there is an option that is not known. ?allow_volatile=1 is the only one; # in a password is %23"),
     ("store: {url: 'sqlite:///'}", "2:14: store.url: the path of the database is missing. Write sqlite:///path"),
     ("store: {url: sqlite://data/x.db}", "2:14: store.url: there is a host where none can be. Write sqlite:/// with three slashes, then the path"),
+    ("tenants: {acme: {allow_unlisted: true}}", "2:34: tenants.acme.allow_unlisted: only the tenant `default` heeds this. Write it under tenants.default"),
     ("server: {port: 9}\nadmin: {port: 9}", "3:15: admin.port: this is the port of server already. Write null to share it, or another number"),
     ("server: {workers: 2}\nstore: {url: memory://}", "3:14: store.url: memory:// keeps quotas within one process, and there would be 2 workers, each with quotas of its own. Use sqlite:///data/gateway.db or redis://host:6379/0, or one worker"),
     ("auth: {jwt: []}", "2:7: auth: nobody could log in: there is neither a JWT key nor an API key. " + NEW_SECRET),

@@ -5,64 +5,14 @@ from __future__ import annotations
 import timeit
 
 import pytest
+from desk import ACME, BOTH, DAY, MIDNIGHT, MONTH, NOON, Desk
 
 from gateway.core.ledger import apply
-from gateway.core.ledger_commands import Ask, Give, Op, Open, Settle, Sync, Synced
+from gateway.core.ledger_commands import Ask, Give, Op, Open, Settle, Sync
 from gateway.core.ledger_rows import Key
 from gateway.core.ledger_views import account_view
-from gateway.core.purse import FIRST_BLOCK, Wanted
-from gateway.core.wallet import Hold, Wallet
+from gateway.core.purse import FIRST_BLOCK
 from gateway.settings import Quota
-from gateway.stores.memory import MemoryBook
-
-NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
-MIDNIGHT = NOON + 12 * 3600
-ACME = ("tenant:acme",)
-BOTH = ("tenant:acme", "provider:openai")
-DAY = Key("tenant:acme", "tokens", "2026-11-23")
-MONTH = Key("tenant:acme", "tokens", "2026-11")
-
-
-class Desk:
-    """A wallet and the ledger it talks to."""
-
-    def __init__(self, **limits: Quota) -> None:
-        self.limits = {f"tenant:{name}": quota for name, quota in limits.items()}
-        self.wallet = Wallet(lambda scope: self.limits.get(scope, Quota()))
-        self.book = MemoryBook()
-        self.now = NOON
-        self.seq = 0
-
-    def talk(self, wanted: tuple[str, ...] = (), tokens: int = 0) -> tuple[Op, ...]:
-        """One round with the ledger; returns what it was told."""
-        purses = self.wallet.current(wanted, self.now) if wanted else ()
-        ops = tuple(self.wallet.collect(dict.fromkeys(purses, Wanted(tokens, tokens)), self.now))
-        self.confirm(ops)
-        return ops
-
-    def confirm(self, ops: tuple[Op, ...]) -> None:
-        self.seq += 1
-        changes, reply = apply(self.book, Sync("me", self.seq, ops), self.now)
-        self.book.write(changes)
-        assert isinstance(reply, Synced)
-        self.wallet.confirm(reply, self.now)
-
-    def take(self, tokens: int, scopes: tuple[str, ...] = ACME) -> Hold:
-        """A hold, leased first when there is too little in hand."""
-        hold = self.wallet.take(scopes, tokens, self.now)
-        if hold is None:
-            self.talk(scopes, tokens)
-            hold = self.wallet.take(scopes, tokens, self.now)
-        assert hold is not None
-        return hold
-
-    def settled(self, key: Key = DAY) -> int:
-        account = self.book.account(key)
-        return 0 if account is None else account.settled
-
-    def leased(self, key: Key = DAY) -> int:
-        account = self.book.account(key)
-        return 0 if account is None else account.leased
 
 
 @pytest.fixture
@@ -253,49 +203,6 @@ def test_near_the_limit_only_a_share_is_leased_ahead() -> None:
     busy(desk, 1, 4_000)
     left = 10_000 - desk.settled()
     assert desk.leased() <= left // 2
-
-
-def burst(desk: Desk, calls: int, amount: int) -> int:
-    """Calls that begin one after the other and go on; what is asked for ahead comes in between. How many had to wait."""
-    waited = 0
-    for _ in range(calls):
-        waited += desk.wallet.take(ACME, amount, desk.now) is None and desk.take(amount) is not None
-        if desk.wallet.short:
-            desk.talk()
-    return waited
-
-
-def test_in_a_burst_only_the_first_call_waits() -> None:
-    desk = Desk(acme=Quota(daily_tokens=10**9, monthly_tokens=10**12))
-    assert burst(desk, 200, 300) == 1
-    assert desk.leased() <= 4 * 200 * 300, "it doubles with the traffic"
-
-
-def test_calls_that_come_one_by_one_ask_for_nothing_ahead() -> None:
-    desk = Desk(acme=Quota(daily_tokens=10**9))
-    for _ in range(5):
-        desk.wallet.settle(desk.take(300), 300)
-        assert not desk.wallet.short
-        desk.now += 10
-        desk.wallet.sweep(desk.now)
-        desk.wallet.sweep(desk.now)
-        desk.talk()
-
-
-def test_where_little_is_left_a_burst_asks_for_nothing_ahead() -> None:
-    desk = Desk(acme=Quota(daily_tokens=300 * 63))
-    held = [desk.take(300) for _ in range(20)]
-    assert not desk.wallet.short and len(held) == 20
-
-
-def test_a_burst_asks_for_nothing_ahead_while_others_want_it() -> None:
-    desk = Desk(acme=Quota(daily_tokens=10**9))
-    desk.take(300)
-    desk.wallet.recall([DAY])
-    desk.talk()
-    while not desk.wallet.short:
-        desk.take(300)
-    assert not any(isinstance(op, Ask) for op in desk.talk())
 
 
 def test_a_recall_returns_what_is_free_and_keeps_what_is_reserved(desk: Desk) -> None:

@@ -80,6 +80,7 @@ def test_signatures_are_always_there_and_sealed_where_they_are_anothers() -> Non
         {"type": "redacted_thinking", "data": seal},
         {"type": "tool_use", "id": "t", "name": "f", "input": {}},
         {"type": "redacted_thinking", "data": seal},
+        {"type": "text", "text": "[image/png: a picture, which answers of this API cannot carry]"},
     ]  # fmt: skip
 
 

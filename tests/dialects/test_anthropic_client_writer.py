@@ -21,6 +21,8 @@ from gateway.types import (
     Event,
     Failed,
     Finished,
+    Image,
+    ImageDone,
     Opaque,
     Reasoning,
     ReasoningDelta,
@@ -55,6 +57,13 @@ def said(*events: Event, **members: Any) -> list[dict[str, Any]]:
 
 def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
+
+
+def test_a_picture_that_no_block_holds_is_spoken_of() -> None:
+    drawn = ImageDone(Image("image/png", "aGk="))
+    instead = "[image/png: a picture, which answers of this API cannot carry]"
+    assert said(drawn, Finished("stop")) == [text(instead)]
+    assert said(TextDelta("Look: "), drawn, Finished("stop")) == [text("Look: " + instead)]
 
 
 def call(id_: str, **arguments: Any) -> dict[str, Any]:
