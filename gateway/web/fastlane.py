@@ -28,7 +28,7 @@ from gateway.web.farewell import Farewell
 from gateway.web.handlers import Handlers
 from gateway.web.lanewriter import LaneWriter
 from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, Unsent
-from gateway.web.plainhead import MAX_HEAD_BYTES, Head, may_become_plain, read_plain
+from gateway.web.plainhead import MAX_HEAD_BYTES, Head, Mould, may_become_plain, read_plain
 from gateway.web.spoken import CALLS
 from gateway.web.steps import Steps
 from gateway.web.surfaces import NoRoute
@@ -79,7 +79,7 @@ class Lane:
 class Connection(LaneWriter):
     """One client connection, as long as its requests are hot. It is also the exchange (web.exchange) of the current one."""
 
-    __slots__ = ("_arriving", "_body_waiter", "_buffer", "_flow", "_handlers", "_kept_head", "_looping", "_needed", "_on_closed", "_paused", "_raw_head", "_reading", "_since", "_take", "_unsent", "kept", "method", "path", "query")  # fmt: skip
+    __slots__ = ("_arriving", "_body_waiter", "_buffer", "_flow", "_handlers", "_looping", "_mould", "_needed", "_on_closed", "_paused", "_reading", "_since", "_take", "_unsent", "kept", "method", "path", "query")  # fmt: skip
 
     _lane: Lane
 
@@ -90,8 +90,7 @@ class Connection(LaneWriter):
         self._arriving: bytearray | None = None  # a body on its way
         self._needed = 0  # bytes of body that the current request has
         self._body_waiter: asyncio.Future[bytes] | None = None
-        self._raw_head = b""  # the last head and what it came to: clients send the same one again and again
-        self._kept_head: Head | None = None
+        self._mould: Mould | None = None  # of the last head: clients send the same one again and again
         self._looping = False
         self.kept: object = None
         self._on_closed: Callable[[], None] | None = None
@@ -135,13 +134,16 @@ class Connection(LaneWriter):
 
     def _comes_again(self, data: bytes) -> bool:
         """Serve what is exactly one request with the head of the one before, as busy clients send them."""
-        head, raw = self._kept_head, self._raw_head
-        if head is None or len(data) != len(raw) + head.length or not data.startswith(raw):
+        mould = self._mould
+        body_at = 0 if mould is None else mould.fits(data)
+        if not body_at or self._looping or self._closing or self._paused:
             return False
-        if self._looping or self._closing or self._paused:
+        head = mould.head  # type: ignore[union-attr]
+        length = head.length
+        if len(data) != body_at + length or length > self._lane.max_body_bytes:
             return False
-        self._head, self._needed, self._since = head, head.length, self._lane.now
-        self.ready = data[len(raw) :]
+        self._head, self._needed, self._since = head, length, self._lane.now
+        self.ready = data[body_at:]
         self._serve()
         return True
 
@@ -196,15 +198,13 @@ class Connection(LaneWriter):
         end = buffer.find(b"\r\n\r\n")
         if end < 0 and len(buffer) <= MAX_HEAD_BYTES and may_become_plain(buffer):
             return False
-        raw = buffer[: end + 4]
-        head = self._kept_head
-        if head is None or raw != self._raw_head:
-            head = self._hot(raw) if 0 <= end <= MAX_HEAD_BYTES else None
+        if self._mould is None or self._mould.fits(buffer) != end + 4:
+            head = self._hot(buffer[: end + 4]) if 0 <= end <= MAX_HEAD_BYTES else None
             if head is None:
                 self._hand_over()
                 return False
-            self._raw_head, self._kept_head, self.kept = raw, head, None
-        self._begin(head, end + 4)
+            self._mould, self.kept = Mould(buffer[: end + 4], head), None
+        self._begin(self._mould.head, end + 4)
         return True
 
     def _hot(self, raw: bytes) -> Head | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import httptools
 
 MAX_HEAD_BYTES = 16 * 1024
+MAX_LENGTH_DIGITS = 15  # of a body
 MAX_HEADERS = 100  # aiohttp refuses more than 128; those between are read by aiohttp as well
 # What makes a request anything but plain. `te` and `trailer` go with chunked bodies.
 ODD = frozenset(
@@ -50,6 +51,7 @@ class Head:
             self.odd = True
         elif name == b"content-length":
             self.length = int(value)
+            return  # it is not the head's own: another body comes with the same head (Mould)
         elif name in self.headers:
             self.odd = self.odd or name in ONCE
             return  # the first one counts, as at aiohttp's door
@@ -70,6 +72,36 @@ class Head:
             and "%" not in self.path
             and b"#" not in self.url
         )
+
+
+class Mould:
+    """What a kept head looks like: a client's next one usually differs in the length of its body alone.
+
+    before, after: all of the head on both sides of the digits of its content-length.
+    """
+
+    __slots__ = ("after", "before", "head")
+
+    def __init__(self, raw: bytes, head: Head) -> None:
+        """`raw` came to `head`, which is a plain one."""
+        start = raw.lower().find(b"\r\ncontent-length:") + len(b"\r\ncontent-length:")
+        while raw[start : start + 1] in (b" ", b"\t"):
+            start += 1
+        self.before, self.after = raw[:start], raw[raw.find(b"\r", start) :]
+        self.head = head
+
+    def fits(self, data: bytes) -> int:
+        """How long the head is with which `data` begins, when it is one of these: `head` then has its length. 0 when it is not."""
+        before = self.before
+        if not data.startswith(before):
+            return 0
+        at = len(before)
+        end = data.find(b"\r", at, at + MAX_LENGTH_DIGITS + 1)
+        digits = data[at:end]
+        if not (digits.isdigit() and data.startswith(self.after, end)):
+            return 0
+        self.head.length = int(digits)
+        return end + len(self.after)
 
 
 def read_plain(raw: bytes) -> Head | None:

@@ -52,6 +52,16 @@ async def test_everything_to_be_seen_is_the_same(tmp_path: Path, head: str) -> N
     assert [status for status, _, _ in side.answers] == [200] * 4
 
 
+async def test_bodies_of_other_lengths_take_the_express_too(tmp_path: Path) -> None:
+    async def story(side: Side) -> None:
+        line = await side.connect()
+        for size in (200, 300, 1_000, 200, 60_000):
+            await side.ask(line, chat("of its own length").ljust(size))
+        assert side.taken == ([False, True, True, True, True] if side.express else [])
+
+    await told_both(tmp_path, story, names=TWO)
+
+
 @pytest.mark.parametrize("head", LONG_HEADS)
 async def test_a_head_that_asks_for_more_takes_the_long_way(tmp_path: Path, head: str) -> None:
     await told_both(tmp_path, calls(*LONG_HEADS[head], taken=False), names=TWO)
