@@ -92,22 +92,30 @@ class Handlers:
             context = context or self._context(exchange, serial, at, received_at)
             self._refuse(exchange, context, _no_route(exchange, none), none.shape)
         except GatewayError as error:
-            self._refuse(exchange, context or self._context(exchange, serial, at, received_at), error)
+            self._refuse(exchange, context or self._known(exchange, serial, at, received_at), error)
         except BadRequest as bad:
             kind = InvalidJson if bad.code == "invalid_json" else InvalidRequest
             refusal = kind(bad.message, param=bad.param, code=bad.code)
-            self._refuse(exchange, context or self._context(exchange, serial, at, received_at), refusal)
+            self._refuse(exchange, context or self._known(exchange, serial, at, received_at), refusal)
         except ClientGone:
-            context = context or self._context(exchange, serial, at, received_at)
+            context = context or self._known(exchange, serial, at, received_at)
             pipeline.recorder.other(context, exchange.method, exchange.path, 499, "client_gone")
         except Exception as bug:  # border: one bad request must not take the connection or the process down
-            context = context or self._context(exchange, serial, at, received_at)
+            context = context or self._known(exchange, serial, at, received_at)
             pipeline.recorder.bug(context.request_id, bug)
             self._refuse(exchange, context, InternalError("The gateway failed on this request. It has been logged."))
 
     def _context(self, exchange: Exchange, serial: str, at: float, received_at: float) -> Context:
         given = exchange.header("x-request-id")
         return Context(_NOWHERE, request_id(given, serial), serial, at, received_at)
+
+    def _known(self, exchange: Exchange, serial: str, at: float, received_at: float) -> Context:
+        """The context of a request whose head came before, for its refusal: where it belongs, and whose it is."""
+        context = self._context(exchange, serial, at, received_at)
+        if isinstance(exchange.kept, Kept):
+            context.match = self.surfaces.match(exchange.method, exchange.path)
+            context.tenant = exchange.kept.terms.tenant
+        return context
 
     async def _first(self, exchange: Exchange, context: Context) -> None:
         """A head not seen before on its connection: route it, let it in; a view is answered, a call's terms are kept."""

@@ -210,8 +210,8 @@ async def test_googles_sdk_raises_what_it_should(stack: Stack, status: int) -> N
 
 
 async def test_a_provider_that_cannot_take_something_is_told_with_the_place_as_the_client_wrote_it(stack):
-    link = {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}
-    body = {"model": "gpt-5.4", "max_tokens": 9, "system": "s", "messages": [{"role": "user", "content": [link]}]}
+    file = {"type": "document", "source": {"type": "file", "file_id": "file_of_anthropics"}}
+    body = {"model": "gpt-5.4", "max_tokens": 9, "system": "s", "messages": [{"role": "user", "content": [file]}]}
     answer = await stack.post("/v1/messages", body)
     error = (await answer.json())["error"]
     assert (answer.status, error["type"]) == (400, "invalid_request_error")
