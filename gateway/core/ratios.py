@@ -28,10 +28,11 @@ _decode = msgspec.msgpack.Decoder(Counts).decode
 
 
 class Ratios:
-    """Counts of samples by model and ratio. `fresh` are those that were not stored yet."""
+    """Counts of samples by model and ratio. `fresh` are those that were not stored yet. `taught`: models of which enough is known."""
 
     def __init__(self) -> None:
         self.fresh: Counts = {}
+        self.taught: set[str] = set()
         self._known: Counts = {}
 
     def learn(self, model: str, bound: int, tokens: int) -> None:
@@ -40,12 +41,15 @@ class Ratios:
             at = min(BINS, tokens * BINS // bound)
             _bins(self._known, model)[at] += 1
             _bins(self.fresh, model)[at] += 1
+            if model not in self.taught:
+                self._note(model)
 
     def bound(self, model: str, bound: int) -> int:
         """The learnt bound for `bound` bytes of text; `bound` itself where too little is known."""
         counts = self._known.get(model)
-        if counts is None or (seen := sum(counts)) < ENOUGH:
+        if counts is None or model not in self.taught:
             return bound
+        seen = sum(counts)
         above = seen * (1000 - PERMILLE) // 1000  # so many may lie above
         at = BINS
         while at > 0 and counts[at] <= above:
@@ -62,6 +66,13 @@ class Ratios:
         """Take what all processes have learnt, what is fresh here included."""
         self._known = decoded(stored)
         _merge(self._known, self.fresh)
+        self.taught.clear()
+        for model in self._known:
+            self._note(model)
+
+    def _note(self, model: str) -> None:
+        if sum(self._known[model]) >= ENOUGH:
+            self.taught.add(model)
 
 
 def decoded(stored: bytes) -> Counts:

@@ -21,6 +21,7 @@ from gateway.web.handlers import Handlers
 from gateway.web.inflate import Inflater
 from gateway.web.relay import EVENT_STREAM
 
+Head = tuple[str, list[tuple[bytes, bytes]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BODY_TIMEOUT_S = 60.0
@@ -28,6 +29,15 @@ HIGH_BYTES = 256 * 1024
 LOW_BYTES = 64 * 1024
 PING_S = 15.0
 STUCK_S = 30.0
+
+
+class Keeper:
+    """What a connection of aiohttp's remembers of its last request (web.kept): `kept` is what `head` came to."""
+
+    __slots__ = ()
+
+    head: Head | None
+    kept: object
 
 
 class AiohttpExchange:
@@ -49,12 +59,16 @@ class AiohttpExchange:
         self._wake = asyncio.Event()
         self._over = False
         self._cut = False
+        self._on_closed: Callable[[], None] | None = None
+        self._ended: asyncio.Future[None] | None = None
         self.pump: asyncio.Task[None] | None = None
 
     def header(self, name: str) -> str | None:
         return self._request.headers.get(name)
 
     async def body(self) -> bytes:
+        if self.ready is not None:
+            return self.ready
         length = self._request.content_length
         if length is not None and length > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
@@ -122,12 +136,44 @@ class AiohttpExchange:
         return transport is None or transport.is_closing()
 
     def on_closed(self, callback: Callable[[], None] | None) -> None:
-        """Nothing to do: aiohttp cancels the handler's task instead."""
+        """For a call on the express alone (`ended`): the long way runs in the handler's task, which aiohttp cancels."""
+        self._on_closed = callback
 
     def flow(self, flow: Flow | None) -> None:
         self._flow = flow
 
+    def done(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def failed(self) -> None:
+        """Nobody knows what became of this request: what was answered, if anything, must not look complete."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+        self.done()
+
     # ------------------------------------------------ aiohttp's side
+
+    def take_what_is_there(self) -> None:
+        """The body is `ready` when it has come with its head, as it is."""
+        request, content = self._request, self._request.content
+        length = request.content_length
+        whole = length is not None and length <= self._max_body_bytes and content.is_eof()
+        if whole and hdrs.CONTENT_ENCODING not in request.headers and content.exception() is None:
+            self.ready = content.read_nowait()
+
+    async def ended(self) -> None:
+        """Wait until a call that the express took is answered. The task is cancelled when the client leaves."""
+        if self.response is not None:
+            return
+        self._ended = asyncio.get_running_loop().create_future()
+        try:
+            await self._ended
+        except asyncio.CancelledError:
+            callback, self._on_closed = self._on_closed, None
+            if callback is not None:
+                callback()
+            raise
 
     async def _pump(self, response: web.StreamResponse) -> None:
         try:
@@ -173,8 +219,17 @@ class Door:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         exchange = AiohttpExchange(request, self._max_body_bytes)
+        keeper, head = request.protocol, _head_of(request) if request.method == "POST" else None
+        if head is not None and isinstance(keeper, Keeper) and keeper.head == head and keeper.kept is not None:
+            exchange.kept = keeper.kept
+            exchange.take_what_is_there()
         try:
-            await self._handlers.handle(exchange)
+            if exchange.ready is not None and self._handlers.express.take(exchange):
+                await exchange.ended()
+            else:
+                await self._handlers.handle(exchange)
+            if head is not None and isinstance(keeper, Keeper):
+                keeper.head, keeper.kept = head, exchange.kept
             if exchange.pump is not None and not exchange.closed:  # a client that left is owed no ending
                 await exchange.pump
         finally:
@@ -203,6 +258,12 @@ class Door:
             return await handler(request)
         except web.HTTPNotFound:
             return refuse(self._handlers, request, NotFound("Nothing is served there."))
+
+
+def _head_of(request: web.Request) -> Head:
+    """What a request is, but for the length of its body."""
+    lines = [line for line in request.raw_headers if line[0].lower() != b"content-length"]
+    return request._message.path, lines
 
 
 def _malformed(request: web.Request) -> GatewayError | None:

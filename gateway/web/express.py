@@ -23,7 +23,7 @@ from gateway.core.wallet import Hold
 from gateway.errors import Fault
 from gateway.outgoing import picked, write
 from gateway.pipeline import Begun, Pipeline
-from gateway.types import BadReply, BadRequest, Notes, Peek, Reply, Unsupported, Usage
+from gateway.types import BadReply, BadRequest, Continue, Notes, Peek, Reply, Unsupported, Usage
 from gateway.upstream.request import UpstreamRequest, header_lines
 from gateway.web.context import Ids
 from gateway.web.exchange import Exchange, OwnedExchange
@@ -34,7 +34,7 @@ from gateway.web.steps import Steps
 
 MAX_ROADS = 16  # models on one connection whose roads are kept
 MAX_HEADER_LINES = 256
-LEARN_ONE_IN = 8  # calls: enough to know a busy model, and hardly any work
+LEARN_ONE_IN = 8  # calls to a model of which enough is known: hardly any work, and enough to notice that it changed
 RunOn = Callable[[Call, Outlet, Begun], Coroutine[Any, Any, None]]
 
 
@@ -52,6 +52,7 @@ class Flight(WholeAnswer):
     ticket: int
     want: int  # tokens held
     notes: Notes | None = None
+    goes_on = False  # its vendor broke it off, and is being asked for the rest: that is the long way's to put together
 
     def __init__(
         self, express: Express, exchange: OwnedExchange, kept: Kept, road: Road, body: bytes, peek: Peek, number: int
@@ -72,7 +73,7 @@ class Flight(WholeAnswer):
         self.number = number
 
     def on_end(self) -> None:
-        if self.status == 200 and not self.ended:
+        if self.status == 200 and not self.ended and not self.goes_on:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             try:
                 answer, usage = self._read(body)
@@ -121,6 +122,10 @@ class TranslatedFlight(Flight):
     def call(self) -> tuple[Call, HttpOutlet]:
         return self.call_
 
+    def go_on(self, again: Continue) -> None:
+        self.goes_on = True
+        super().go_on(again)
+
     def translated_as(self, call: tuple[Call, HttpOutlet], notes: Notes, undo: Any) -> None:
         self.call_, self.notes, self._undo = call, notes, undo
 
@@ -144,6 +149,7 @@ class Express:
         self._headers = headers
         self._recorder = pipeline.recorder
         self._keeper = pipeline.keeper
+        self._taught = pipeline.keeper.ratios.taught
         self.replay = pipeline.replay
         self._in_flight = pipeline.recorder.in_flight
         self._max_in_flight = max_in_flight
@@ -271,7 +277,7 @@ class Express:
             terms.limits.done(flight.want, total)
             duration_s = self._pipeline.clock() - flight.received_at
             self._recorder.plain(road.line, id_, flight.at, duration_s, upstream_s, usage)
-            if not flight.number % LEARN_ONE_IN:
+            if not flight.number % LEARN_ONE_IN or road.model not in self._taught:
                 self._learn(flight, usage.input)
         except BaseException:  # a bug: nobody would ever end this exchange; the loop reports it
             exchange.failed()
@@ -280,9 +286,8 @@ class Express:
 
     def _learn(self, flight: Flight, tokens: int) -> None:
         """What text to this model costs, for calls that do not fit when each byte counts for a token."""
-        choice = flight.road.choice
         if is_text(flight.bound, flight.request):
-            self._keeper.ratios.learn(f"{choice.deployment.name}/{choice.model}", flight.bound, tokens)
+            self._keeper.ratios.learn(flight.road.model, flight.bound, tokens)
 
     def hand_over(self, flight: Flight) -> None:
         """Not plain after all: the pipeline goes on from the attempt's end."""

@@ -11,17 +11,17 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.errors import GatewayError, InternalError, InvalidRequest
-from gateway.web.door import refuse
+from gateway.web.door import Head, Keeper, refuse
 from gateway.web.handlers import Handlers
 from gateway.web.patience import HEAD_TIMEOUT_S, IDLE_S, LINGER_S, Unsent
 
 MAX_LINE_BYTES = 16 * 1024
 
 
-class Protocol(web.RequestHandler):
+class Protocol(web.RequestHandler, Keeper):
     """One connection of aiohttp's door. It closes when aiohttp would, and where aiohttp would wait for ever (`tick`)."""
 
-    __slots__ = ("_began_at", "_begun", "_handlers", "_last", "_unsent", "stays")
+    __slots__ = ("_began_at", "_begun", "_handlers", "_last", "_unsent", "head", "kept", "stays")
 
     def __init__(self, server: web.Server, handlers: Handlers) -> None:
         super().__init__(
@@ -39,6 +39,8 @@ class Protocol(web.RequestHandler):
         self._begun = False  # bytes came that made no request: of a body, or of a head if aiohttp waits for one
         self._began_at: float | None = None  # when `tick` first saw such a head
         self._last = False
+        self.head: Head | None = None
+        self.kept: object = None
         self.stays = (
             False  # it carries a conversation of many requests, which a stopping gateway lets go on (web.socketio)
         )

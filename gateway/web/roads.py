@@ -22,6 +22,7 @@ class Road(Struct, frozen=True, kw_only=True):
     """From one head, for one model, to one provider. `head`: the upstream request's; `block`: the answer's fixed headers."""
 
     choice: Choice
+    model: str  # as core.ratios knows it
     passthrough: Passthrough | None  # None: the call is translated
     deployment: Deployment
     breaker: Breaker
@@ -51,6 +52,7 @@ def road_for(terms: Terms, routes: Routes, peek: Peek, headers: Headers, recorde
         sent = (*sent, ("traceparent", terms.traceparent))
     return Road(
         choice=choice,
+        model=f"{deployment.name}/{choice.model}",
         passthrough=choice.passthrough,
         deployment=deployment,
         breaker=deployment.breaker,
