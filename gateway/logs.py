@@ -123,8 +123,8 @@ class LogWriter:
 
     def flush(self) -> None:
         """Hand what is pending to the writer thread."""
+        self._timer = None  # first: a bug in what follows must not be the end of all writing
         self._before()
-        self._timer = None
         lines, self._pending = self._pending, []
         if not lines:
             return

@@ -1,7 +1,7 @@
 """What is remembered of each call: metrics, the access line, and the figures of /stats and /providers.
 
 One call costs a dictionary look-up and a few additions; label values come from the configuration (telemetry, rule 1). Plain
-calls are counted in batches, which costs half as much as one by one: at BATCH calls, with the log's next lines, and before anybody
+calls are counted in batches, which is cheaper than one by one: at BATCH calls, with the log's next lines, and before anybody
 reads.
 """
 

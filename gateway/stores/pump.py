@@ -246,10 +246,10 @@ class Pump:
 
     async def _pause(self) -> None:
         pause_s = min(FLUSH_S, RECALL_S if self._holders > 1 else FLUSH_S, self.queue.patience_s)
-        if (self.queue.asks or self._wallet.short) and self._call is None:
-            pause_s = min(pause_s, self._ask_s - self._now_s())
-        if self._call is None and self._failures:
+        if self._call is None and self._failures:  # nothing is asked before that, whoever wants it
             pause_s = min(pause_s, self._retry_s - self._now_s())
+        elif self._call is None and (self.queue.asks or self._wallet.short):
+            pause_s = min(pause_s, self._ask_s - self._now_s())
         if self._left or pause_s <= 0:
             await asyncio.sleep(0)
             return

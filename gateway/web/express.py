@@ -2,7 +2,7 @@
 
 A call is plain when its connection sent the same head before (web.kept), its body is there, and the first candidate takes it as it
 is, or translated without a word (web.roads): it is then admitted, held for and sent in one straight function, and settled in the callback that brings a sound
-answer. That is nearly every call of a busy client, and costs a third of the long way.
+answer. That is nearly every call of a busy client, and costs three quarters of the long way.
 
 Rule 1: what is not plain takes the long way. Before the request is sent nothing has been changed, and `take` says no; after it
 the attempt is handed to pipeline.Run, which judges it, falls back and settles as if it had begun it itself.

@@ -67,6 +67,31 @@ async def test_without_the_store_new_leases_are_refused_after_a_quarter_second(f
     assert (refused.value.code, keeper.healthy) == ("store_unavailable", False)
 
 
+async def test_a_burst_that_ends_its_lease_does_not_spin_while_the_store_is_away(flaky, monkeypatch) -> None:
+    """Lease that is asked for ahead of need can wait for the next try, and so can who asks."""
+    store, keeper = flaky
+    hold = await keeper.hold(ACME, 100)  # no more than a 64th of what is left
+    store.refuse = True
+    while keeper.try_hold(ACME, 100) is not None:
+        pass
+    turns = 0
+    step = keeper._pump._step
+
+    def counted(now_s: float) -> None:
+        nonlocal turns
+        turns += 1
+        step(now_s)
+
+    await until(lambda: not keeper.healthy)
+    monkeypatch.setattr(keeper._pump, "_step", counted)
+    for _ in range(40):
+        keeper.try_hold(ACME, 100)
+        keeper._wallet.short.add(hold.purses[0])
+        await asyncio.sleep(0.01)
+    assert turns < 100
+    store.refuse = False
+
+
 async def test_a_store_that_does_not_answer_is_as_good_as_away(flaky) -> None:
     store, keeper = flaky
     store.hang = asyncio.Event()
