@@ -66,6 +66,19 @@ def test_in_the_middle_of_its_body(any_site: Site, leave: Callable[[Client], Non
 
 
 @WAYS
+def test_before_the_answer_to_a_second_call_like_the_first(any_site: Site, leave: Callable[[Client], None]) -> None:
+    """The first call teaches the connection its head; the second one takes the express, and has no task to be cancelled."""
+    with any_site.connect() as client:
+        client.send(any_site.post(chat("first")))
+        assert client.answer().status == 200
+        any_site.fault("slow_first_byte", delay_s=30)
+        client.send(any_site.post(chat("and a second one")))
+        any_site.until(lambda: any_site.gateway.handlers.in_flight.value)
+        leave(client)
+        is_forgotten(any_site)
+
+
+@WAYS
 @pytest.mark.parametrize("stream", [False, True])
 def test_while_the_provider_thinks(any_site: Site, leave: Callable[[Client], None], stream: bool) -> None:
     marker = any_site.marker()
