@@ -12,7 +12,7 @@ from doors_wire import Answer, Broken
 OWN = ("date", "server-timing")  # of one answer alone
 PASSING = re.compile(
     rb"req_[0-9a-f]{24}|(?<=_)[0-9a-f]{24}|(?<=-)[0-9a-f]{24}|(?<=\"created\":)\d+|(?<=latencyMs\":)\d+"
-    rb"|(?<=created_at\":\")[0-9TZ:-]+"
+    rb"|(?<=created_at\":)\d+|(?<=completed_at\":)\d+|(?<=created_at\":\")[0-9TZ:-]+"
 )
 
 
