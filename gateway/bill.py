@@ -8,7 +8,7 @@ Rule 4: money is held for one attempt at its model's price; the next one, dearer
 from __future__ import annotations
 
 from gateway.call import LEFT, Call, Result, Trail
-from gateway.core.charge import DEFAULT_MAX_OUTPUT, LEAST_CAP, Charge, capped, charge, reservation
+from gateway.core.charge import DEFAULT_MAX_OUTPUT, LEAST_CAP, PLENTY, Charge, capped, charge, reservation, uncapped
 from gateway.core.ledger_rows import MICROUSD
 from gateway.core.tariffs import affordable_tokens, most_microusd, spent_microusd
 from gateway.core.tokens import input_bound, is_text
@@ -65,7 +65,8 @@ class Bill:
         if peek.max_tokens is not None:
             self._want = capped(self._input, peek.max_tokens, peek.n)
         else:
-            room = self._keeper.room(scopes)
+            whole = uncapped(self._input, peek.n, choice.abilities.max_output)
+            room = None if self._keeper.has(scopes, PLENTY * whole) else self._keeper.room(scopes)
             if choice.tariff is not None:
                 room = self._affordable(choice, room)
             self._want, trail.clamped = reservation(self._input, peek.n, choice.abilities.max_output, room)

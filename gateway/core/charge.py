@@ -17,17 +17,22 @@ LEAST_OUTPUT = 1024  # what an answer gets before others' room is thought of
 LEAST_CAP = 16  # the smallest that OpenAI's Responses API takes, and what a smaller one becomes there: less is never held, nor sent as ours
 
 
+def uncapped(input_bound: int, n: int, max_output: int | None) -> int:
+    """The tokens to hold for a call without an output cap where there is room: all that the model may write."""
+    return input_bound + (max_output or DEFAULT_MAX_OUTPUT) * n
+
+
 def reservation(input_bound: int, n: int, max_output: int | None, room: int | None) -> tuple[int, int | None]:
     """For a call without an output cap: the tokens to hold, and the cap per answer to send upstream (None: the model's own).
 
     Far from the limit that is all the model may write. Close to it a call takes a quarter of the room, so that several can run
     side by side; what is held is then enforced upstream, or the quota would only be hoped for. `room` None: no limit.
     """
-    output = (max_output or DEFAULT_MAX_OUTPUT) * n
-    if room is None or room >= PLENTY * (input_bound + output):
-        return input_bound + output, None
+    whole = uncapped(input_bound, n, max_output)
+    if room is None or room >= PLENTY * whole:
+        return whole, None
     left = max(1, room - input_bound)
-    output = max(min(output, max(left // 4, min(left, LEAST_OUTPUT))), LEAST_CAP * n)
+    output = max(min(whole - input_bound, max(left // 4, min(left, LEAST_OUTPUT))), LEAST_CAP * n)
     return input_bound + output, output // n
 
 

@@ -8,7 +8,9 @@ Rule 1: on every limited purse `leased = reserved + used + surplus + free`, and 
 Rule 2: every hold ends in exactly one settle. A hold belongs to the day and month in which it was made.
 Rule 3: a purse without a limit has endless `free`: it is counted, never refused, and leases nothing.
 Rule 4: the money of a hold is for one attempt, at that model's price: it ends with the attempt, and the next one reserves its own.
-Rule 5: between `collect` and `confirm` no other `collect` happens: the same operations are sent again until they are answered.
+Rule 5: what calls take and settle is noted in pockets (gateway.core.pocket). Purses are true once these are emptied, which every
+other method does first.
+Rule 6: between `collect` and `confirm` no other `collect` happens: the same operations are sent again until they are answered.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from typing import NamedTuple
 
 from gateway.core.ledger_commands import Op, Standing, Synced
 from gateway.core.ledger_rows import MICROUSD, TOKENS, Account, Key, day_bounds, day_of, window_of
+from gateway.core.pocket import Pocket, empty
 from gateway.core.purse import Purse, Wanted
 from gateway.settings import Budget, Quota
 
 NOTHING = Wanted()
-GROUPS = 10_000  # how many sets of scopes are remembered with their purses
+POCKETS = 10_000  # how many sets of scopes are remembered with their purses
 
 QuotaOf = Callable[[str], Quota]
 BudgetOf = Callable[[str], Budget]
@@ -45,21 +48,24 @@ class Money(NamedTuple):
 
 
 class Hold:
-    """One request's reservation. `purses` are two for each scope, the day's and the month's, in the order of `scopes`."""
+    """One request's reservation. `purses` are two for each scope, the day's and the month's, in the order of `scopes`.
 
-    __slots__ = ("money", "open", "periods", "purses", "scopes", "tokens")
+    `pocket`: where it was taken from, while it stands for just these purses."""
+
+    __slots__ = ("money", "open", "periods", "pocket", "purses", "scopes", "tokens")
 
     def __init__(
         self,
         tokens: int,
         scopes: Scopes,
-        purses: tuple[Purse, ...],
+        pocket: Pocket,
         periods: tuple[str, str],
         money: Money | None = None,
     ) -> None:
         self.tokens = tokens
         self.scopes = scopes
-        self.purses = purses
+        self.pocket: Pocket | None = pocket
+        self.purses = pocket.purses
         self.periods = periods
         self.money = money
         self.open = True
@@ -71,11 +77,12 @@ class Wallet:
     def __init__(self, quota_of: QuotaOf, budget_of: BudgetOf = lambda _: NO_BUDGET) -> None:
         self.quota_of = quota_of
         self.budget_of = budget_of
-        self.purses: dict[Key, Purse] = {}
+        self._purses: dict[Key, Purse] = {}
         self.periods: tuple[str, str] = ("", "")
         self.version = 0  # of the newest account loaded; what we wrote ourselves does not count, since others may have written before
         self._from = self._until = 0.0
-        self._groups: dict[Scopes, tuple[Purse, ...]] = {}
+        self._pockets: dict[Scopes, Pocket] = {}  # in the present periods
+        self._filled: set[Pocket] = set()  # all that are not empty, those of former periods too
         self.short: set[Purse] = set()  # another request like the last one would have to wait
         self._dirty: set[Purse] = set()
         self._leased: set[Purse] = set()
@@ -87,40 +94,39 @@ class Wallet:
         """Reserve `tokens` on all `scopes`, and what it may cost; or None when what is in hand does not do."""
         if not self._from <= now < self._until:
             self.turn(now)
-        purses = self._groups.get(scopes)
-        if purses is None:
-            purses = self._group(scopes)
-        for purse in purses:
-            if purse.free < tokens:
+        pocket = self._pockets.get(scopes) or self._pocket(scopes)
+        if pocket.free < tokens:
+            self.empty_pockets()
+            if not pocket.fill(tokens, self.short):
                 return None
+            self._filled.add(pocket)
         money = None
         if cost is not None:
             money = self._reserve(cost, self.periods)
             if money is None:
                 return None
-        for purse in purses:
-            purse.reserved += tokens
-            purse.free = free = purse.free - tokens
-            if free < purse.low:
-                purse.low = free
-                if free < tokens <= purse.ample:
-                    purse.short = tokens
-                    self.short.add(purse)
-        return Hold(tokens, scopes, purses, self.periods, money)
+        pocket.free = free = pocket.free - tokens
+        if free < pocket.low:
+            pocket.low = free
+        return Hold(tokens, scopes, pocket, self.periods, money)
+
+    def has(self, scopes: Scopes, tokens: int) -> bool:
+        """Whether so much is in hand, at a glance: False when it would take a closer look."""
+        pocket = self._pockets.get(scopes)
+        return pocket is not None and pocket.free >= tokens
 
     def settle(self, hold: Hold, used: int, spent: int = 0) -> None:
         """End a hold: every scope is charged `used`, whatever was reserved, and every budget `spent` micro-USD."""
         if hold.money is not None:
             self.pay(hold, spent)
         hold.open = False
-        tokens = hold.tokens
-        back = tokens - used
-        for purse in hold.purses:
-            purse.reserved -= tokens
-            purse.free += back
-            purse.used += used
-        if used:
-            self._dirty.update(hold.purses)
+        pocket = hold.pocket
+        if pocket is None:
+            self.charge(hold.purses, used, hold.tokens)
+            return
+        pocket.free += hold.tokens - used
+        pocket.used += used
+        self._filled.add(pocket)
 
     # ------------------------------------------------------------ requests: the rest
 
@@ -128,6 +134,7 @@ class Wallet:
         """End a hold, every scope charged its own. A scope that is not in the hold is charged all the same, as overdraft."""
         if hold.money is not None:
             self.pay(hold, spent)
+        self._take_out(hold)
         for scope in hold.scopes:
             self._end(hold, scope, used.get(scope, 0))
         for scope in used.keys() - set(hold.scopes):
@@ -137,6 +144,7 @@ class Wallet:
     def extend(self, hold: Hold, scopes: Scopes, cost: Cost | None = None) -> bool:
         """Reserve the hold's tokens on further scopes, and what the next attempt may cost, in the hold's own periods; False when
         what is in hand does not do."""
+        self._take_out(hold)
         purses = self.resolve(scopes, hold.periods)
         if any(purse.free < hold.tokens for purse in purses):
             return False
@@ -155,6 +163,7 @@ class Wallet:
         """Take scopes out of a hold, charged `used`, and the money of the attempt, charged `spent`."""
         if hold.money is not None:
             self.pay(hold, spent)
+        self._take_out(hold)
         for scope in scopes:
             if scope in hold.scopes:
                 self._end(hold, scope, used)
@@ -172,17 +181,17 @@ class Wallet:
                     self._dirty.add(purse)
 
     def _reserve(self, cost: Cost, periods: tuple[str, str]) -> Money | None:
-        purses = self.resolve(cost.scopes, periods, MICROUSD)
+        purses = self._resolve(cost.scopes, periods, MICROUSD)
         if any(purse.free < cost.microusd for purse in purses):
             return None
         for purse in purses:
             purse.reserve(cost.microusd)
         return Money(cost.microusd, purses)
 
-    def charge(self, purses: Iterable[Purse], used: int) -> None:
-        """Charge what nobody reserved."""
+    def charge(self, purses: Iterable[Purse], used: int, reserved: int = 0) -> None:
+        """Charge what nobody reserved, or `reserved` of it."""
         for purse in purses:
-            purse.spend(0, used)
+            purse.spend(reserved, used)
             if used:
                 self._dirty.add(purse)
 
@@ -199,30 +208,55 @@ class Wallet:
             if used:
                 self._dirty.add(purse)
 
+    def _take_out(self, hold: Hold) -> None:
+        """Its purses are to be changed one by one."""
+        self.empty_pockets()
+        hold.pocket = None
+
+    def empty_pockets(self) -> None:
+        """Make the purses true: whoever keeps one must ask for it before he reads it."""
+        if self._filled:
+            self._dirty |= empty(self._filled)
+            self._filled.clear()
+
     # ------------------------------------------------------------ accounts and periods
+
+    @property
+    def purses(self) -> Mapping[Key, Purse]:
+        """All purses of this process, as of now."""
+        self.empty_pockets()
+        return self._purses
 
     def turn(self, now: float) -> None:
         """Move to the periods of `now`, forwards or backwards: purses of other periods live on until they are empty."""
+        self._pockets.clear()
         day = day_of(now)
         self.periods = (day, day[:7])
         self._from, self._until = day_bounds(now)
-        self._groups.clear()
         stale = [key for key, purse in self.purses.items() if key.period not in self.periods and purse.empty]
         for key in stale:
-            purse = self.purses.pop(key)
+            purse = self._purses.pop(key)
             for known in (self._dirty, self._outdated, self.short):
                 known.discard(purse)
 
     def purse(self, key: Key) -> Purse:
         """The purse of an account, made when it is new."""
-        purse = self.purses.get(key)
+        self.empty_pockets()
+        return self._purse(key)
+
+    def _purse(self, key: Key) -> Purse:
+        purse = self._purses.get(key)
         if purse is None:
-            purse = self.purses[key] = Purse(key, self.limit_of(key))
+            purse = self._purses[key] = Purse(key, self.limit_of(key))
         return purse
 
     def resolve(self, scopes: Iterable[str], periods: tuple[str, str], unit: str = TOKENS) -> tuple[Purse, ...]:
         """The purses of scopes in a day and its month."""
-        return tuple(self.purse(Key(scope, unit, period)) for scope in scopes for period in periods)
+        self.empty_pockets()
+        return self._resolve(scopes, periods, unit)
+
+    def _resolve(self, scopes: Iterable[str], periods: tuple[str, str], unit: str = TOKENS) -> tuple[Purse, ...]:
+        return tuple(self._purse(Key(scope, unit, period)) for scope in scopes for period in periods)
 
     def current(self, scopes: Scopes, now: float, unit: str = TOKENS) -> tuple[Purse, ...]:
         """The purses of scopes at `now`."""
@@ -230,13 +264,14 @@ class Wallet:
             self.turn(now)
         if unit != TOKENS:
             return self.resolve(scopes, self.periods, unit)
-        return self._groups.get(scopes) or self._group(scopes)
+        self.empty_pockets()
+        return (self._pockets.get(scopes) or self._pocket(scopes)).purses
 
-    def _group(self, scopes: Scopes) -> tuple[Purse, ...]:
-        if len(self._groups) >= GROUPS:
-            self._groups.clear()
-        purses = self._groups[scopes] = self.resolve(scopes, self.periods)
-        return purses
+    def _pocket(self, scopes: Scopes) -> Pocket:
+        if len(self._pockets) >= POCKETS:
+            self._pockets.clear()
+        pocket = self._pockets[scopes] = Pocket(self._resolve(scopes, self.periods))
+        return pocket
 
     def limit_of(self, key: Key) -> int | None:
         """What the configuration says."""
@@ -249,7 +284,7 @@ class Wallet:
 
     def has_money(self, scope: str) -> bool:
         """Whether money is counted for a scope: it has a budget, or had one in the present period."""
-        known = any(Key(scope, MICROUSD, period) in self.purses for period in self.periods)
+        known = any(Key(scope, MICROUSD, period) in self._purses for period in self.periods)
         return known or self.budget_of(scope).is_limited
 
     def set_limits(self, quota_of: QuotaOf, budget_of: BudgetOf = lambda _: NO_BUDGET) -> None:
@@ -262,15 +297,16 @@ class Wallet:
 
     def load(self, accounts: Iterable[Account]) -> None:
         """Take what the ledger says of accounts, at the start or because others changed them."""
+        self.empty_pockets()
         for account in accounts:
             self.version = max(self.version, account.version)
-            purse = self.purse(account.key)
+            purse = self._purse(account.key)
             purse.learn(account)
             self._note(purse)
 
     def _went_back(self, standing: Standing) -> bool:
         """Whether the ledger lost transactions: what it just wrote is older than what it showed before."""
-        purse = self.purses.get(standing.key)
+        purse = self._purses.get(standing.key)
         return standing.version <= self.version or (purse is not None and standing.version < purse.version)
 
     def _note(self, purse: Purse) -> None:
@@ -281,6 +317,7 @@ class Wallet:
 
     def sweep(self, now_s: float) -> None:
         """Set aside what lay idle since the last sweep. now_s is monotonic."""
+        self.empty_pockets()
         for purse in self._leased:
             purse.sweep(now_s)
 
@@ -302,6 +339,7 @@ class Wallet:
     @property
     def unsettled(self) -> bool:
         """Whether something was used that the ledger does not know."""
+        self.empty_pockets()
         return bool(self._dirty)
 
     @property
@@ -314,6 +352,7 @@ class Wallet:
 
         now_s is monotonic. With `leave` everything free goes back.
         """
+        self.empty_pockets()
         ops: list[Op] = []
         touched = (
             self._dirty | {p for p in self._leased if leave or p.returns} | wanted.keys() | self._outdated | self.short
@@ -325,16 +364,19 @@ class Wallet:
 
     def confirm(self, synced: Synced, now_s: float) -> None:
         """Take the answer to what `collect` gave."""
+        self.empty_pockets()
         if any(self._went_back(standing) for standing in synced.standings):
             self.version = 0
-            for purse in self.purses.values():
+            for purse in self._purses.values():
                 purse.doubt()
         for standing in synced.standings:
             # Nobody asks for an account of a past period any more, but what we lease of it must go back.
-            if not (standing.mine or standing.key in self.purses or standing.key.period in self.periods):
+            if not (standing.mine or standing.key in self._purses or standing.key.period in self.periods):
                 continue
-            purse = self.purse(standing.key)
+            purse = self._purse(standing.key)
             purse.confirm(standing, now_s)
+            if purse.free >= purse.short:  # what it lacked meanwhile has come
+                self.short.discard(purse)
             self._note(purse)
             if purse.leased:
                 self._leased.add(purse)

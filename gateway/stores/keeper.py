@@ -27,6 +27,7 @@ from gateway.core.purse import Purse
 from gateway.core.ratios import Ratios, merged
 from gateway.core.wallet import NO_BUDGET, BudgetOf, Cost, Hold, QuotaOf, Scopes, Wallet
 from gateway.settings import Alerts, Budget, Quota
+from gateway.stores.alerts import RecentAlerts, matches
 from gateway.stores.base import Notebook, Store, StoreDown
 from gateway.stores.pump import OthersAlerts, Pump, PumpEvent, StoreBack, StoreLost
 
@@ -38,7 +39,6 @@ NO_LIMIT = Quota()
 WINDOWS: tuple[Window, ...] = ("daily", "monthly")
 RATIOS = "ratios"  # the note with what was learnt of models
 NOTE_S = 1.0  # how long the end waits for it
-ALERTS = 10_000  # alerts remembered for `alerts()`; the store keeps all
 
 
 class DoubleSettle(RuntimeError):
@@ -75,7 +75,7 @@ class Keeper:
         self._strict = strict
         self._configured: tuple[str, ...] = ()
         self._wallet = Wallet(self._quota_of(quotas), self._budget_of(budgets))
-        self._alerts: dict[str, Alert] = {}
+        self._alerts = RecentAlerts()
         self._pump = Pump(
             store,
             self._wallet,
@@ -90,7 +90,7 @@ class Keeper:
     async def start(self) -> None:
         """Open the store and load the current accounts. Raises StoreUnusable or StoreDown."""
         for row in reversed(await self._pump.start()):
-            self._remember(alert_view(row))
+            self._alerts.add(alert_view(row))
         with suppress(StoreDown):
             await self.share_ratios()
 
@@ -142,11 +142,15 @@ class Keeper:
 
     # ------------------------------------------------------------ requests
 
-    def room(self, scopes: Sequence[str], unit: str = TOKENS) -> int | None:
+    def room(self, scopes: Scopes, unit: str = TOKENS) -> int | None:
         """The smallest remaining room over the limited accounts of `scopes`, 0 when overdrawn; None: no limit."""
-        rooms = [purse.room for purse in self._wallet.current(tuple(scopes), self._clock(), unit)]
+        rooms = [purse.room for purse in self._wallet.current(scopes, self._clock(), unit)]
         limited = [room for room in rooms if room is not None]
         return max(0, min(limited)) if limited else None
+
+    def has(self, scopes: Scopes, tokens: int) -> bool:
+        """Whether so many tokens are in hand. False is no answer: the `room` is, which takes longer."""
+        return self._wallet.has(scopes, tokens)
 
     def try_hold(self, scopes: Scopes, tokens: int, at: float | None = None, cost: Cost | None = None) -> Hold | None:
         """Reserve from leases in hand, on all scopes or none. None: `hold` may still succeed. `at`: unix seconds, now."""
@@ -162,8 +166,9 @@ class Keeper:
 
         less: asked when there is no room; fewer tokens and a lower cost that may do, None when it must be refused.
         """
-        hold = self._wallet.take(scopes, tokens, self._clock(), cost)
-        return hold if hold is not None else await self._wait(scopes, tokens, wait_s, None, less, cost)
+        return self._wallet.take(scopes, tokens, self._clock(), cost) or await self._wait(
+            scopes, tokens, wait_s, None, less, cost
+        )
 
     def add(self, hold: Hold, scopes: Scopes, cost: Cost | None = None) -> bool:
         """Reserve the hold's tokens on further scopes, and the cost of the next attempt, from leases in hand."""
@@ -261,12 +266,7 @@ class Keeper:
 
     def alerts(self, scopes: Iterable[str] | None = None) -> list[Alert]:
         """This month's alerts, newest first; `scopes` as in `accounts`."""
-        month = self._wallet.periods[1]
-        found = [alert for alert in reversed(self._alerts.values()) if alert.period.startswith(month)]
-        if scopes is not None:
-            wanted = tuple(scopes)
-            found = [alert for alert in found if any(_matches(pattern, alert.scope) for pattern in wanted)]
-        return found
+        return self._alerts.of(self._wallet.periods[1], scopes)
 
     async def pending_webhooks(self, limit: int = 100) -> list[Alert]:
         """Alerts whose webhook is still to be delivered, oldest first. Raises StoreDown."""
@@ -330,6 +330,7 @@ class Keeper:
         raise self._refusal(cast("Reason", answer[0]), amount, purse, alarm=not passed_over)
 
     def _refusal(self, reason: Reason, amount: int, purse: Purse, alarm: bool) -> Refused:
+        self._wallet.empty_pockets()
         refused = Refused(reason, amount, account_view(purse))
         self.counts[f"refused_{reason}"] += 1
         if alarm and refused.code == "quota_exceeded":
@@ -358,7 +359,7 @@ class Keeper:
         if not pattern.endswith("*"):
             return [pattern]
         known = {key.scope for key in self._wallet.purses if key.period in self._wallet.periods}
-        return [scope for scope in known | set(self._configured) if _matches(pattern, scope)]
+        return [scope for scope in known | set(self._configured) if matches(pattern, scope)]
 
     def _as_it_was(self, row: Account) -> AccountView:
         purse = Purse(row.key, row.limit)
@@ -369,12 +370,12 @@ class Keeper:
     def _heard(self, event: PumpEvent) -> None:
         if isinstance(event, AlertRow):
             alert = alert_view(event)
-            self._remember(alert)
+            self._alerts.add(alert)
             self._tell(alert)
             return
         if isinstance(event, OthersAlerts):
             for row in reversed(event.rows):
-                self._remember(alert_view(row))
+                self._alerts.add(alert_view(row))
             return
         if isinstance(event, StoreLost):
             self.counts["store_losses"] += 1
@@ -382,15 +383,6 @@ class Keeper:
             self.counts[f"orphaned_{event.key.unit}"] += event.amount
         self._tell(event)
 
-    def _remember(self, alert: Alert) -> None:
-        self._alerts.setdefault(alert.id, alert)
-        if len(self._alerts) > ALERTS:
-            del self._alerts[next(iter(self._alerts))]
-
     def _tell(self, event: KeeperEvent) -> None:
         if self.on_event is not None:
             self.on_event(event)
-
-
-def _matches(pattern: str, scope: str) -> bool:
-    return scope.startswith(pattern[:-1]) if pattern.endswith("*") else scope == pattern

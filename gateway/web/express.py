@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.attempt import WholeAnswer, nothing_in
 from gateway.call import Call, Outlet, Result
-from gateway.core.charge import capped, reservation, sound
+from gateway.core.charge import PLENTY, capped, sound, uncapped
 from gateway.core.tokens import input_bound, is_text
 from gateway.core.wallet import Hold
 from gateway.errors import Fault
@@ -183,10 +183,11 @@ class Express:
         if cap is not None:
             want = capped(bound, cap, peek.n)
         else:
-            room = self._keeper.room(road.scopes)
-            want, clamped = reservation(bound, peek.n, road.choice.abilities.max_output, room)
-            if clamped is not None:
-                return False
+            want = uncapped(bound, peek.n, road.choice.abilities.max_output)
+            if not self._keeper.has(road.scopes, PLENTY * want):
+                room = self._keeper.room(road.scopes)
+                if room is not None and room < PLENTY * want:
+                    return False  # a cap of our own
         prepared = None if pipeline.stopped else self._prepare(exchange, kept, road, body, peek, at, received_at)
         hold = None if prepared is None else self._keeper.try_hold(road.scopes, want, at)
         if prepared is None or hold is None:

@@ -190,14 +190,14 @@ async def test_a_connection_that_dies_as_it_is_used_again_is_replaced_once(tmp_p
 async def test_a_bug_cuts_its_own_connection_and_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bug(scopes: object) -> None:
+    def bug(scopes: object, tokens: int) -> None:
         raise RuntimeError("a bug")
 
     async with opened(tmp_path) as side:
         line, other = await side.connect(), await side.connect()
         await line.ask(side.post(chat(max_tokens=5)))
         await other.ask(side.post(chat(max_tokens=5)))
-        monkeypatch.setattr(side.gateway.keeper, "room", bug)
+        monkeypatch.setattr(side.gateway.keeper, "has", bug)
         line.send(side.post(chat(max_tokens=5)) + side.post(chat()))
         await line.rest()  # it ends
         assert (await other.ask(side.post(chat(max_tokens=5)))).status == 200
