@@ -56,6 +56,9 @@ class AccessLine(Struct, omit_defaults=True):
     trace: str = ""
 
 
+_BEGINNING = b'%b%03dZ","level":"info","event":"request",'  # up to the second, milliseconds
+
+
 class LogWriter:
     """Takes lines from the event loop and writes them from a thread."""
 
@@ -67,7 +70,7 @@ class LogWriter:
         self._stream = stream
         self._on_drop = on_drop or (lambda lines: None)
         self._pending: list[bytes] = []
-        self._second = (-1, b"")
+        self._second, self._day = -1, b""
         self._timer: asyncio.TimerHandle | None = None
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._encode = msgspec.json.Encoder().encode
@@ -101,18 +104,21 @@ class LogWriter:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
-    def plain(self, at: float, rest: bytes) -> None:
-        """As `access`, for a line of which all but the beginning is written: `rest` is JSON from request_id on. Who appends
-        such lines has them written by `soon`."""
+    def plain(self, lines: list[tuple[float, bytes]]) -> None:
+        """As `access`, for lines of which all but the beginning is written: when the call began, and JSON from request_id on.
+        Who appends such lines has them written by `soon`."""
         pending = self._pending
-        if len(pending) >= MAX_BACKLOG:
-            self._on_drop(1)
+        if len(pending) + len(lines) > MAX_BACKLOG:
+            self._on_drop(len(lines))
             return
-        if self._text:
-            line = msgspec.json.decode(b"{" + rest, type=AccessLine)
-            pending.append(self._access_text(at, line))
-        else:
-            pending.append(self._beginning(at) + rest)
+        for at, rest in lines:
+            if self._text:
+                pending.append(self._access_text(at, msgspec.json.decode(b"{" + rest, type=AccessLine)))
+            else:
+                second = int(at)
+                if second != self._second:
+                    self._turn(second)
+                pending.append(_BEGINNING % (self._day, (at - second) * 1000) + rest)
 
     def event(self, level: str, event: str, **fields: Any) -> None:
         """Write something that happened, outside of calls: a breaker that opened, a reload, a start."""
@@ -154,11 +160,15 @@ class LogWriter:
         return b"%b%b\n" % (self._beginning(at), self._encode(line)[1:])
 
     def _beginning(self, at: float) -> bytes:
-        """What all lines of calls begin with; the second is formatted once a second."""
+        """What all lines of calls begin with."""
         second = int(at)
-        if second != self._second[0]:
-            self._second = (second, f'{{"at":"{stamp(second)[:20]}'.encode())
-        return b'%b%03dZ","level":"info","event":"request",' % (self._second[1], int((at - second) * 1000))
+        if second != self._second:
+            self._turn(second)
+        return _BEGINNING % (self._day, (at - second) * 1000)
+
+    def _turn(self, second: int) -> None:
+        """The second is formatted once a second."""
+        self._second, self._day = second, f'{{"at":"{stamp(second)[:20]}'.encode()
 
     def _access_text(self, at: float, line: AccessLine) -> bytes:
         via = f" {line.provider}/{line.upstream_model}" if line.provider else ""

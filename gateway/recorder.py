@@ -8,6 +8,7 @@ reads.
 from __future__ import annotations
 
 import traceback
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -48,13 +49,17 @@ class Seen(Protocol):
     received_at: float
 
 
-class PlainLine(Struct, frozen=True):
+class PlainLine(Struct, frozen=True, eq=False):
     """Where the figures of plain calls from one head to one place go, and what all their access lines say."""
 
     series: Series
     tallies: tuple[Tally, Tally]
     before: bytes  # from the request's id on, after it
     between: bytes  # from the duration on, after it
+
+
+PlainFigures = tuple[float, float, None, Usage]  # telemetry.Figures, all there
+PlainCall = tuple[PlainLine, bytes, float, PlainFigures]  # with its id and when it came, in unix seconds
 
 
 class Recorder:
@@ -67,7 +72,7 @@ class Recorder:
         self._series: dict[SeriesKey, Series] = {}
         self._pairs: dict[tuple[str, str], tuple[Tally, Tally]] = {}
         self.tallies = Tallies(self.hand_in)
-        self._late: list[tuple[PlainLine, bytes, float, float, float, Usage]] = []
+        self._late: list[PlainCall] = []
         registry.before(self.hand_in)
         log.before(self.hand_in)
         self._routes: Routes | None = None  # whose labels the series have
@@ -87,16 +92,13 @@ class Recorder:
         key = (terms.surface, terms.tenant, call.peek.model, trail.provider, trail.model, trail.status, trail.stream)
         series = self._series.get(key) or self._bind(routes, key)
         first_s = trail.first_content_at - call.received_at if trail.first_content_at else None
-        series.answered(duration, trail.upstream_s, first_s, trail.usage)
+        series.answered(((duration, trail.upstream_s, first_s, trail.usage),))
         if trail.notes is not None and trail.notes.dropped:
             self.registry.count("gateway_translation_dropped_total", series.provider, by=len(trail.notes.dropped))
         if trail.outcome == "ok":
             latency_us = int(trail.upstream_s * 1e6)
             for tally in self._tallies_of(trail.provider, terms.tenant):
-                tally.requests += 1
-                tally.successes += 1
-                tally.latency_us += latency_us
-                tally.tokens += trail.total_tokens
+                tally.succeeded(1, latency_us, trail.total_tokens)
             series.attempts_ok.value += 1
         if self.log.writes_access:
             self.log.access(call.at, self._line(call, trail, duration))
@@ -118,7 +120,7 @@ class Recorder:
     def plain(self, line: PlainLine, id_: bytes, at: float, duration_s: float, upstream_s: float, usage: Usage) -> None:
         """As `call`, for a call that its first candidate answered whole and of which there is nothing more to say."""
         late = self._late
-        late.append((line, id_, at, duration_s, upstream_s, usage))
+        late.append((line, id_, at, (duration_s, upstream_s, None, usage)))
         if len(late) == 1:
             self.log.soon()
         elif len(late) >= BATCH:
@@ -127,36 +129,18 @@ class Recorder:
     def hand_in(self) -> None:
         """Count the plain calls that were kept back, and write their lines."""
         late, self._late = self._late, []
-        for line, id_, at, duration_s, upstream_s, usage in late:
-            self._plain(line, id_, at, duration_s, upstream_s, usage)
-
-    def _plain(
-        self, line: PlainLine, id_: bytes, at: float, duration_s: float, upstream_s: float, usage: Usage
-    ) -> None:
-        series, total = line.series, usage.total
-        series.answered(duration_s, upstream_s, None, usage)
-        latency_us = int(upstream_s * 1e6)
-        for tally in line.tallies:
-            tally.requests += 1
-            tally.successes += 1
-            tally.latency_us += latency_us
-            tally.tokens += total
-        series.attempts_ok.value += 1
-        if self.log.writes_access:
-            figures = (
-                id_,
-                line.before,
-                duration_s * 1000,
-                line.between,
-                total,
-                upstream_s * 1000,
-                usage.input,
-                usage.output,
-            )
-            text = _PLAIN % figures
-            if not (usage.input and usage.output):  # what is zero is left out, as of any line
-                text = text.replace(b',"input_tokens":0', b"").replace(b',"output_tokens":0', b"")
-            self.log.plain(at, text)
+        of_line = defaultdict(list)
+        for line, _, _, figures in late:
+            of_line[line].append(figures)
+        for line, rows in of_line.items():
+            line.series.answered(rows)
+            line.series.attempts_ok.value += len(rows)
+            latency_us = sum([int(figures[1] * 1e6) for figures in rows])
+            tokens = sum([figures[3].total for figures in rows])
+            for tally in line.tallies:
+                tally.succeeded(len(rows), latency_us, tokens)
+        if late and self.log.writes_access:
+            self.log.plain([(at, _plain_text(line, id_, figures)) for line, id_, at, figures in late])
 
     def fault(self, call: Call, step: Step, fault: Fault) -> None:
         """One attempt failed: for the operator, with what must not reach the client."""
@@ -293,6 +277,16 @@ class Recorder:
             line.dropped = trail.notes.dropped
         line.attempts = trail.attempts
         line.trail = [_shown(step) for step in trail.steps]
+
+
+def _plain_text(line: PlainLine, id_: bytes, figures: PlainFigures) -> bytes:
+    duration_s, upstream_s, _, usage = figures
+    given, made = usage.input, usage.output
+    values = (id_, line.before, duration_s * 1000, line.between, usage.total, upstream_s * 1000, given, made)
+    if given and made:
+        return _PLAIN % values
+    # What is zero is left out, as of any line.
+    return (_PLAIN % values).replace(b',"input_tokens":0', b"").replace(b',"output_tokens":0', b"")
 
 
 def _detail(fault: Fault) -> str:

@@ -9,7 +9,7 @@ Names ending in gen_ai_* follow OpenTelemetry's GenAI conventions, written the P
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -279,6 +279,10 @@ def _cumulative(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str,
 # ---------------------------------------------------------------- one call
 
 
+# Of one call: its duration, its wait for the upstream and for the first content, in seconds; and what it used.
+Figures = tuple[float, float, float | None, Usage | None]
+
+
 class Series:
     """The bound cells of one kind of call: same surface, tenant, model, provider, status and stream."""
 
@@ -295,36 +299,42 @@ class Series:
         self._tokens = [r.cell("gateway_tokens_total", tenant, model, self.provider, kind) for kind in TOKEN_TYPES]
         self._sizes = [r.histogram("gen_ai_client_token_usage", self.provider, kind) for kind in TOKEN_TYPES[:2]]
 
-    def answered(self, duration_s: float, upstream_s: float, first_s: float | None, usage: Usage | None) -> None:
-        """Count one call. The additions of `Histogram.observe` stand here in line: this runs for every call."""
-        self._requests.value += 1
-        duration = self._duration
-        duration.counts[bisect_left(SECONDS, duration_s)] += 1
-        duration.total += duration_s
-        if first_s is not None:
-            self._first_token.observe(first_s)
-            ours = first_s - upstream_s
-        else:
-            ours = duration_s - upstream_s
-        overhead = self._overhead
-        overhead.counts[bisect_left(OVERHEAD, ours)] += 1
-        overhead.total += ours if ours > 0 else 0.0
-        if usage is None:
-            return
+    def answered(self, rows: Sequence[Figures]) -> None:
+        """Count calls. The additions of `Histogram.observe` stand here in line: this runs for every call."""
+        durations, overheads = self._duration.counts, self._overhead.counts
         cells, sizes = self._tokens, self._sizes
-        given, made = usage.input, usage.output
-        cells[0].value += given
-        cells[1].value += made
-        if usage.cache_read or usage.cache_write or usage.reasoning:
-            cells[2].value += usage.cache_read
-            cells[3].value += usage.cache_write
-            cells[4].value += usage.reasoning
-        size = sizes[0]
-        size.counts[bisect_left(TOKENS, given)] += 1
-        size.total += given
-        size = sizes[1]
-        size.counts[bisect_left(TOKENS, made)] += 1
-        size.total += made
+        inputs, outputs = sizes[0].counts, sizes[1].counts
+        seconds = ours_s = 0.0
+        tokens_in = tokens_out = 0
+        for duration_s, upstream_s, first_s, usage in rows:
+            seconds += duration_s
+            durations[bisect_left(SECONDS, duration_s)] += 1
+            if first_s is None:
+                ours = duration_s - upstream_s
+            else:
+                ours = first_s - upstream_s
+                self._first_token.observe(first_s)
+            overheads[bisect_left(OVERHEAD, ours)] += 1
+            if ours > 0:
+                ours_s += ours
+            if usage is None:
+                continue
+            given, made = usage.input, usage.output
+            tokens_in += given
+            tokens_out += made
+            inputs[bisect_left(TOKENS, given)] += 1
+            outputs[bisect_left(TOKENS, made)] += 1
+            if usage.cache_read or usage.cache_write or usage.reasoning:
+                cells[2].value += usage.cache_read
+                cells[3].value += usage.cache_write
+                cells[4].value += usage.reasoning
+        self._requests.value += len(rows)
+        self._duration.total += seconds
+        self._overhead.total += ours_s
+        cells[0].value += tokens_in
+        cells[1].value += tokens_out
+        sizes[0].total += tokens_in
+        sizes[1].total += tokens_out
 
 
 def derived(snapshot: Snapshot) -> Snapshot:

@@ -40,6 +40,13 @@ class Tally:
         self.unpriced = 0  # calls that a budget should pay for, of models whose price nobody knows
         self.latency_us = 0
 
+    def succeeded(self, calls: int, latency_us: int, tokens: int) -> None:
+        """Count successes, with what they waited for and used together."""
+        self.requests += calls
+        self.successes += calls
+        self.latency_us += latency_us
+        self.tokens += tokens
+
     def add(self, row: Row) -> None:
         for name, count in zip(self.FIELDS, row, strict=True):
             setattr(self, name, getattr(self, name) + count)
