@@ -11,7 +11,7 @@ from gateway.call import LEFT, Call, Result, Trail
 from gateway.core.charge import DEFAULT_MAX_OUTPUT, LEAST_CAP, PLENTY, Charge, capped, charge, reservation, uncapped
 from gateway.core.ledger_rows import MICROUSD
 from gateway.core.tariffs import affordable_tokens, most_microusd, spent_microusd
-from gateway.core.tokens import input_bound, is_text
+from gateway.core.tokens import IMAGE_TOKENS, input_bound, is_text
 from gateway.core.wallet import Cost, Hold
 from gateway.deployment import Deployment
 from gateway.recorder import Recorder
@@ -57,7 +57,8 @@ class Bill:
 
     def _size(self, choice: Choice, scopes: tuple[str, ...]) -> None:
         """How many tokens to hold; a cap of our own when the client gave none and room is short."""
-        self._bound = self._input = input_bound(self._call.body, around=self._call.peek.around)
+        peek = self._call.peek
+        self._bound = self._input = input_bound(self._call.body, IMAGE_TOKENS, peek.around, peek.media)
         self._reserve(choice, scopes)
 
     def _reserve(self, choice: Choice, scopes: tuple[str, ...]) -> None:

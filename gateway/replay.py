@@ -34,7 +34,7 @@ class Replay:
         request = call.request()
         if not isinstance(request, Request):
             return request
-        if _MARK in call.body:
+        if (call.peek.foreign or not call.peek.media) and _MARK in call.body:
             request = unsealed(request, partial(self.sealer.open, call.terms.tenant))
         if call.terms.dialect.name in FORGETFUL:
             request = self._stash.restored(call.terms.tenant, request, self._clock())

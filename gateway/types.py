@@ -629,6 +629,7 @@ class Peek(Struct):
     old_cap: bool = False  # the cap is spelled max_tokens, which newer models of OpenAI refuse
     foreign: bool = False  # another vendor's thoughts may be in it, which `Passthrough.change` takes out
     around: bytes = b""  # of a long body what stands around its messages; b"": look at all of it
+    media: bytes = b""  # of a long body all that may hold media, files or tools; b"": look at all of it
     warms: bool = False  # nothing is to be said: the cache of the client's own vendor is to be filled
 
 

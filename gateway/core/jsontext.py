@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 MAX_DEPTH = 64
+LONG = 8192  # bytes in which counting brackets costs as much as looking
 
 
 _decode = msgspec.json.Decoder().decode
@@ -30,8 +31,9 @@ def decode(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
         raise NotJson("JSON is malformed: invalid UTF-8") from None
     except ValueError as error:  # DecodeError, and whole numbers of thousands of digits
         raise NotJson(str(error)) from None
-    # No deeper than it has brackets: for nearly all bodies that is enough to know.
-    if body.count(b"{") + body.count(b"[") > max_depth and _deeper_than(value, max_depth):
+    # No deeper than it has brackets: for nearly all short bodies that is enough to know.
+    many = len(body) > LONG or body.count(b"{") + body.count(b"[") > max_depth
+    if many and _deeper_than(value, max_depth):
         raise NotJson(f"JSON is nested deeper than {max_depth} levels")
     return value
 
@@ -39,15 +41,12 @@ def decode(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
 def _deeper_than(value: Any, levels: int) -> bool:
     layer = [value]
     for _ in range(levels):
-        layer = [inner for outer in layer for inner in _inside(outer)]
-        if not layer:
+        inner: list[Any] = []
+        for outer in layer:
+            for one in outer.values() if type(outer) is dict else outer if type(outer) is list else ():
+                if type(one) is dict or type(one) is list:
+                    inner.append(one)
+        if not inner:
             return False
+        layer = inner
     return True  # what is left lies one level below the last that is allowed
-
-
-def _inside(value: Any) -> Any:
-    if isinstance(value, dict):
-        return [inner for inner in value.values() if isinstance(inner, dict | list)]
-    if isinstance(value, list):
-        return [inner for inner in value if isinstance(inner, dict | list)]
-    return ()

@@ -12,7 +12,7 @@ import re
 import msgspec
 from msgspec import Raw
 
-MAX_HEAD = 4096  # bytes in which `around` looks for a key
+MAX_HEAD = 64 * 1024  # bytes in which `around` looks for a key: instructions may stand before it
 decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 Edit = tuple[int, int, bytes]  # start, end, what stands there afterwards
 

@@ -51,12 +51,15 @@ class _Run(Struct, frozen=True):
     image_url: bool = False
 
 
-def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS, around: bytes = b"") -> int:
+def input_bound(body: bytes, image_tokens: int = IMAGE_TOKENS, around: bytes = b"", media: bytes = b"") -> int:
     """An upper bound of the input tokens of a request body, in any dialect, in O(n).
 
     What stands behind a URL or a file id cannot be known from here and counts as one image; the settlement tells the truth.
-    `around`: the body without its messages, where it is known (Peek.around): tools stand nowhere else.
+    `around`: the body without its messages, where it is known (Peek.around): tools stand nowhere else. `media`: all of the body
+    that may hold media or files, `around` too, where that is known (Peek.media): the rest is text.
     """
+    if media:
+        return len(body) + input_bound(media, image_tokens, around) - len(media)
     top = around or body
     if not (b"/" in body or b'"tools"' in top or b'"functions"' in top or _FILE_KEY in body):
         return len(body)  # no media type, no URL, no file, no tools: nothing but text

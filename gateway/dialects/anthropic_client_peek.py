@@ -10,9 +10,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.splice import places
+from gateway.core.sifting import LONG, mark
+from gateway.core.splice import around, places
 from gateway.dialects.anthropic_client_checks import bad, optional_bool, optional_int, optional_text
 from gateway.dialects.anthropic_client_foreign import has_foreign
+from gateway.dialects.anthropic_client_sift import sift_anthropic
 from gateway.types import BadRequest, Peek
 
 MAX_MODEL_CHARS = 256
@@ -42,25 +44,19 @@ def peek(body: bytes) -> Peek:
     except (ValueError, RecursionError):
         return _peek_closely(body)
     cap, model = top.max_tokens, top.model or ""
+    rest = body if len(body) < LONG else around(body, "messages", top.messages)
     odd = (
-        (b"\\" in body and b"\\u" in body)
-        or body.count(b'"model"') > 1
-        or body.count(b'"max_tokens"') > 1
+        (b"\\" in rest and b"\\u" in rest)
+        or rest.count(b'"model"') > 1
+        or rest.count(b'"max_tokens"') > 1
         or len(model) > MAX_MODEL_CHARS
         or bytes(memoryview(top.messages)[:2]) != b"[{"
     )
     if odd or (cap is not None and not 0 <= cap <= MAX_OUTPUT):
         return _peek_closely(body)
     warm = top.temperature is not None
-    return Peek(
-        model,
-        top.stream is True,
-        cap,
-        include_usage=True,
-        has_temperature=warm,
-        foreign=has_foreign(body),
-        warms=cap == 0,
-    )
+    found = Peek(model, top.stream is True, cap, include_usage=True, has_temperature=warm, warms=cap == 0)
+    return mark(found, body, rest, top.messages, sift_anthropic, has_foreign)
 
 
 def _peek_closely(body: bytes) -> Peek:

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from gateway.core.jsontext import NotJson, decode
-from gateway.core.splice import places
+from gateway.core.sifting import LONG, mark
+from gateway.core.splice import around, places
 from gateway.dialects.gemini_client_fields import Fields, inside, invalid, members, missing, optional_whole
+from gateway.dialects.gemini_client_sift import sift_gemini
 from gateway.dialects.gemini_foreign import has_foreign
 from gateway.types import BadRequest, Peek
 
@@ -61,9 +63,10 @@ def peek(body: bytes) -> Peek:
         return _peek_closely(body)
     cap = config.max_tokens if config.max_tokens_snake is None else config.max_tokens_snake
     many = config.candidates if config.candidates_snake is None else config.candidates_snake
+    rest = body if len(body) < LONG else around(body, "contents", top.contents)
     odd = (
-        (b"\\" in body and b"\\u" in body)
-        or body.count(_SPELLED) > 1
+        (b"\\" in rest and b"\\u" in rest)
+        or rest.count(_SPELLED) > 1
         or sum(map(raw.count, _INNER[:2])) > 1
         or sum(map(raw.count, _INNER[2:])) > 1
     )
@@ -71,7 +74,8 @@ def peek(body: bytes) -> Peek:
         return _peek_closely(body)
     if bytes(memoryview(top.contents)[:2]) != b"[{":
         return _peek_closely(body)
-    return Peek("", False, cap, many or 1, has_temperature=config.temperature is not None, foreign=has_foreign(body))
+    found = Peek("", False, cap, many or 1, has_temperature=config.temperature is not None)
+    return mark(found, body, rest, top.contents, sift_gemini, has_foreign)
 
 
 def _peek_closely(body: bytes) -> Peek:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.sifting import LONG, mark
 from gateway.core.splice import around
 from gateway.dialects.openai_chat_foreign import has_foreign
+from gateway.dialects.openai_chat_sift import sift_chat
 from gateway.dialects.openai_checks import missing, wrong_type
 from gateway.dialects.openai_top import (
     MAX_MODEL_CHARS,
@@ -27,7 +29,6 @@ from gateway.dialects.openai_top import (
 from gateway.types import BadRequest, Peek
 
 MAX_CHOICES = 128
-LONG = 4096  # bytes; the messages of a longer body are not searched for names of the top level
 
 
 class _StreamOptions(Struct):
@@ -82,10 +83,10 @@ def peek(body: bytes) -> Peek:
     asked = options is not None and options.include_usage is True
     old = top.max_tokens is not None and top.max_completion_tokens is None
     found = Peek(name, top.stream is True, cap, many, asked, top.temperature is not None, old_cap=old)
+    if len(body) >= LONG:
+        return mark(found, body, rest, top.messages, sift_chat, has_foreign)
     if has_foreign(body):
         found.foreign = True
-    if rest is not body:
-        found.around = rest
     return found
 
 

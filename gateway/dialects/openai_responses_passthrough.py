@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.splice import set_members
-from gateway.dialects.openai_responses_peek import SEALED
+from gateway.dialects.openai_responses_sift import SEALED
 from gateway.dialects.openai_responses_usage import usage_of
 from gateway.dialects.openai_top import decode_top
 from gateway.types import BadReply, Change, Glance, Peek

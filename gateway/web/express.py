@@ -18,7 +18,7 @@ from typing import Any
 from gateway.attempt import WholeAnswer, nothing_in
 from gateway.call import Call, Outlet, Result
 from gateway.core.charge import PLENTY, capped, sound, uncapped
-from gateway.core.tokens import input_bound, is_text
+from gateway.core.tokens import IMAGE_TOKENS, input_bound, is_text
 from gateway.core.wallet import Hold
 from gateway.errors import Fault
 from gateway.outgoing import picked, write
@@ -179,7 +179,7 @@ class Express:
         ticket = road.breaker.closed_ticket
         if ticket is None or road.credential.until > received_at or self._in_flight.value >= self._max_in_flight:
             return False
-        bound, cap = input_bound(body, around=peek.around), peek.max_tokens
+        bound, cap = input_bound(body, IMAGE_TOKENS, peek.around, peek.media), peek.max_tokens
         if cap is not None:
             want = capped(bound, cap, peek.n)
         else:

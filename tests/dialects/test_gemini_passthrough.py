@@ -60,7 +60,7 @@ def test_a_cap_and_a_default_are_added_and_all_else_stays(config: str, wanted: s
 
 
 keys = st.sampled_from(["generationConfig", "generation_config", "maxOutputTokens", "topK", "a\\u00e9", "contents2"])
-values = st.recursive(st.sampled_from(["1", "null", '"generationConfig"', '"\\"maxOutputTokens\\":1"']), lambda inner: st.lists(st.tuples(keys, inner), max_size=2).map(lambda pairs: "{" + ",".join(f'"{k}":{v}' for k, v in pairs) + "}"), max_leaves=4)  # fmt: skip
+values = st.recursive(st.sampled_from(["1", "null", '"generationConfig"', '"\\"maxOutputTokens\\":1"']), lambda inner: st.lists(st.tuples(keys, inner), max_size=2, unique_by=lambda pair: pair[0]).map(lambda pairs: "{" + ",".join(f'"{k}":{v}' for k, v in pairs) + "}"), max_leaves=4)  # fmt: skip
 
 
 @given(st.lists(st.tuples(keys, values), max_size=3, unique_by=lambda member: member[0]))
