@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 MAX_HEAD = 64 * 1024  # bytes in which `around` looks for a key: instructions may stand before it
+LONG = 4096  # bytes in which a search for a key costs more than comparing all members
 decode_top = msgspec.json.Decoder(dict[str, Raw]).decode
 Edit = tuple[int, int, bytes]  # start, end, what stands there afterwards
 
@@ -26,10 +27,11 @@ def set_members(body: bytes, fields: dict[str, Raw], members: dict[str, bytes]) 
     """`body` with these top-level members: replaced where they stand, else added after the opening brace."""
     edits: list[Edit] = []
     added = b""
+    known = places(body, fields) if len(body) > LONG else None
     for key, value in members.items():
         if key not in fields:
             added += b'"' + key.encode() + b'":' + value + b","
-        elif (start := _place(body, fields, key)) is None:
+        elif (start := known[key] if known else _place(body, fields, key)) is None:
             return msgspec.json.encode({**fields, **{key: Raw(value) for key, value in members.items()}})
         else:
             edits.append((start, start + len(memoryview(fields[key])), value))
@@ -54,7 +56,7 @@ def places(body: bytes, fields: dict[str, Raw]) -> dict[str, int] | None:
             return None
         found[key] = at = spelled.end()
         value = bytes(raw)
-        if body[at : at + len(value)] != value:
+        if not body.startswith(value, at):
             return None
         at += len(value)
     return found if _CLOSE.fullmatch(body, at) else None
