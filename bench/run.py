@@ -98,12 +98,13 @@ class Run:
         port = bench.json_stub()
         nginx, bare = bench.nginx(port, buffering=True), bench.bare(port)
         main = [Contestant(NGINX, nginx), Contestant(BARE, bare), Contestant(OURS, bench.ours(port))]
+        ceilings = [Contestant(name, system) for name, system in bench.ceilings(port).items()]
         translated, variants, others = _translated(main[-1]), self._variants(port), self._peers(port)
-        calls = saturated(bench, [*main, *translated, *variants, *others], effort, self.say)
+        calls = saturated(bench, [*main, *translated, *variants, *ceilings, *others], effort, self.say)
         loaded_mb = {one.name: one.system.program.rss_mb() for one in main}
         big = big_bodies(bench, [*main, *translated], effort, self.say)
         waits = paced(bench, [*main, *translated, variants[0]], port, effort, self.say)
-        self._stop([*main, *variants, *others])
+        self._stop([*main, *variants, *ceilings, *others])
         return calls, big, waits, loaded_mb
 
     def _variants(self, port: int) -> list[Contestant]:

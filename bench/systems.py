@@ -19,6 +19,7 @@ PATH = "/v1/chat/completions"
 BASE = "/api/v1/acme/ai"
 ENOUGH = 10**15  # tokens: quotas are counted, and refuse nobody
 MANY = 1_000_000
+CEILINGS = {"ceiling": "ceiling: two protocols", "constant": "ceiling: aiohttp's server"}
 
 
 class System(Struct, frozen=True):
@@ -91,6 +92,15 @@ class Bench:
         port = free_port()
         argv = [sys.executable, "-m", "bench.bare_proxy", str(port), str(upstream_port)]
         return System("bare", self.start("bare", argv, port), PATH, JSON_TYPE)
+
+    def ceilings(self, upstream_port: int) -> dict[str, System]:
+        """What this machine allows at most, by the row in the report: bench.ceiling and bench.constant."""
+        found = {}
+        for name, arguments in (("ceiling", [str(upstream_port)]), ("constant", [])):
+            port = free_port()
+            argv = [sys.executable, "-m", f"bench.{name}", str(port), *arguments]
+            found[CEILINGS[name]] = System(name, self.start(name, argv, port), PATH, JSON_TYPE)
+        return found
 
     def ours(
         self,
