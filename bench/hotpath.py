@@ -134,6 +134,7 @@ async def steps(bench: Bench) -> Counter[str]:
             counted[f"{code.co_filename}:{code.co_qualname}"] += 1
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 reports steps to a tracer only if a frame asked before it came
     sys.settrace(trace)  # type: ignore[arg-type]
     await bench.run(TRACED)
     sys.settrace(None)

@@ -1,7 +1,7 @@
 """A translated call takes at most 1.7 times the interpreter's steps of one that passes through.
 
 Steps are counted, not timed: the figure is the same on a busy machine. 1.5 is measured; with what kernel and event loop take of
-either, that is a translated call for less than twice the price.
+either, that is a translated call for less than twice the price. It takes more than one as well: a count of none proves nothing.
 """
 
 from __future__ import annotations
@@ -24,4 +24,4 @@ def counted(dialect: Dialect) -> int:
 
 def test_a_translated_call_takes_less_than_twice_the_steps() -> None:
     same, anthropic, gemini = counted("openai"), counted("anthropic"), counted("gemini")
-    assert anthropic / same <= MOST and gemini / same <= MOST, (same, anthropic, gemini)
+    assert same < anthropic <= MOST * same and same < gemini <= MOST * same, (same, anthropic, gemini)
