@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from redis_server import RedisServer
+
+# A busy machine is slow, and the first text that Hypothesis draws in a fresh clone takes a second: neither is a fault.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
