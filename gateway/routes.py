@@ -128,6 +128,18 @@ class Routes:
             and any(self._may_use(each, provider) and self.tariff(each, provider, model) for each in tenants)
         ]
 
+    def unserved(self) -> list[tuple[str, str, list[str]]]:
+        """Names in the `models` of a tenant that none of its providers serves: tenant, name, and names that look like it."""
+        found = []
+        for tenant, section in self.tenants.items():
+            for name in section.models or ():
+                try:
+                    self.router.plan(name, providers=section.providers)
+                except UnknownModel as error:
+                    if name not in self.labels:  # an upstream's own name allows what leads to it
+                        found.append((tenant, name, error.near))
+        return found
+
     def _may_use(self, tenant: str, provider: str) -> bool:
         section = self.tenant(tenant)
         return section is None or section.providers is None or provider in section.providers

@@ -64,3 +64,25 @@ def test_what_a_tenant_used_that_is_no_longer_served_can_still_be_seen_and_reset
     assert " 70 " in capsys.readouterr().out
     assert main(["quota", "reset", *config]) == 0
     assert main(["quota", "show", *config]) == 2
+
+
+MODELS = """
+auth: {jwt: [{algorithm: HS256, secret: "0123456789012345678901234567890123"}]}
+providers:
+  openai: {type: openai, api_key: k, default_model: gpt-5.4, models: {big: gpt-5.4-pro}}
+  anthropic: {type: anthropic, api_key: k, default_model: claude-haiku-4-5}
+models: {fast: [openai, anthropic]}
+tenants: {acme: {providers: [openai], models: [fast, fst, big, gpt-5.4-pro, gpt-5.4-mini, openai/gpt-9, claude-opus-4-6]}}
+"""
+
+
+def test_check_names_the_models_of_a_tenant_that_nobody_serves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(MODELS)
+    assert main(["check", "--config", str(path)]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}: warning: tenants.acme.models: no provider of this tenant serves 'fst'; did you mean 'fast'?",
+        f"{path}: warning: tenants.acme.models: no provider of this tenant serves 'claude-opus-4-6'",
+    ]
