@@ -4,7 +4,8 @@ A pocket takes from the purses of its scopes what is free in all of them, or a h
 what is left, what is reserved and what was used; whoever reads a purse empties all pockets first (gateway.core.wallet).
 
 Rule 1: on each of its purses a pocket stands for `taken` tokens: `free` of them, `used`, and what its calls have reserved.
-Rule 2: everything is a sum, so a call may end after its pocket was emptied: the pocket then owes, or holds more than it took.
+Rule 2: as long as a pocket is filled none of its purses is in debt: only an overdraft can bring that about, and empties all first.
+Rule 3: a call that ends after its pocket was emptied is settled with the purses; one whose pocket was filled again, with that.
 """
 
 from __future__ import annotations

@@ -46,12 +46,11 @@ def mark(
 ) -> Peek:
     """Say in `peek` what is known of a body whose `messages` stand apart from what is `around` them; `body` itself: they do not."""
     sifted = None if around is body else sift(messages)
-    if around is not body:
-        peek.around = around
     if sifted is None:
         peek.foreign = has_foreign(body)
     else:
-        peek.foreign, peek.media = sifted.foreign, b",".join((around, *sifted.rest))
+        peek.around, peek.foreign = around, sifted.foreign
+        peek.media = b",".join((around, *sifted.rest))
     return peek
 
 

@@ -120,13 +120,14 @@ class Wallet:
         if hold.money is not None:
             self.pay(hold, spent)
         hold.open = False
+        if used > hold.tokens:
+            self.empty_pockets()  # purses may now be in debt, of which no pocket would know
         pocket = hold.pocket
-        if pocket is None:
+        if pocket is None or not pocket.taken:
             self.charge(hold.purses, used, hold.tokens)
             return
         pocket.free += hold.tokens - used
         pocket.used += used
-        self._filled.add(pocket)
 
     # ------------------------------------------------------------ requests: the rest
 

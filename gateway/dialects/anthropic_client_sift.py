@@ -54,7 +54,7 @@ def sift_anthropic(messages: Raw) -> Sifted | None:
     except UNREADABLE:
         return _sift_messages(messages)
     for message in plain:
-        if type(message.content) is list and _sift_blocks(message.content, rest):
+        if type(message.content) is list and _sift_blocks(message.content, rest, inner=False):
             foreign = True
     return Sifted(rest, foreign)
 
@@ -65,24 +65,25 @@ def _sift_messages(messages: Raw) -> Sifted | None:
     foreign = False
     try:
         for message in _messages(messages):
-            if first_byte(message.content) == LIST and _sift_list(message.content, rest):
+            if first_byte(message.content) == LIST and _sift_list(message.content, rest, inner=False):
                 foreign = True
     except UNREADABLE:
         return None
     return Sifted(rest, foreign)
 
 
-def _sift_list(content: Raw, rest: list[Raw]) -> bool:
+def _sift_list(content: Raw, rest: list[Raw], inner: bool) -> bool:
     try:
         blocks = _blocks(content)
     except UNREADABLE:
         rest.append(content)
         return has_foreign(bytes(content))
-    return _sift_blocks(blocks, rest)
+    return _sift_blocks(blocks, rest, inner)
 
 
-def _sift_blocks(blocks: list[_Block], rest: list[Raw]) -> bool:
-    """Add to `rest` what is not plain; whether something is of other vendors."""
+def _sift_blocks(blocks: list[_Block], rest: list[Raw], inner: bool) -> bool:
+    """Add to `rest` what is not plain; whether something is of other vendors. `inner`: these are a result's; results in results
+    are none that a client makes, and each level would be decoded again."""
     foreign = False
     for block in blocks:
         if block.signature or block.data or block.citations:
@@ -90,10 +91,11 @@ def _sift_blocks(blocks: list[_Block], rest: list[Raw]) -> bool:
         if block.content is NULL:
             continue
         first = first_byte(block.content)
-        if first == LIST:
-            foreign = _sift_list(block.content, rest) or foreign
+        if first == LIST and not inner:
+            foreign = _sift_list(block.content, rest, inner=True) or foreign
         elif first not in HOLLOW:
             rest.append(block.content)
+            foreign = foreign or has_foreign(bytes(block.content))
     return foreign
 
 

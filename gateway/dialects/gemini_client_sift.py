@@ -66,5 +66,4 @@ def _sift_contents(contents: Raw) -> Sifted | None:
 
 
 def _is_sealed(part: _GeminiPart) -> bool:
-    signature = part.thoughtSignature or part.thought_signature
-    return bool(signature) and has_foreign(bytes(signature))
+    return any([raw and has_foreign(bytes(raw)) for raw in (part.thoughtSignature, part.thought_signature)])

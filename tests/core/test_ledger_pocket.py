@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from desk import ACME, BOTH, DAY, NOON, Desk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.purse import Wanted
@@ -21,6 +21,7 @@ STEPS = st.lists(
         st.tuples(st.just("talk"), st.integers(0, 3), st.integers(1, 700)),
         st.tuples(st.just("turn"), st.integers(0, 1), st.just(0)),
         st.tuples(st.just("sweep"), st.just(0), st.just(0)),
+        st.tuples(st.just("limit"), st.integers(0, 2), st.just(0)),
     ),
     max_size=40,
 )
@@ -51,6 +52,9 @@ class Twin:
             seen = [str(op) for op in desk.talk(SCOPES[at], amount)]
         elif what == "turn":
             desk.now = NOON + at * 86_400
+        elif what == "limit":
+            desk.limits["tenant:acme"] = (Quota(), Quota(daily_tokens=3_000), Quota(daily_tokens=500))[at]
+            desk.wallet.set_limits(desk.wallet.quota_of)
         elif what == "sweep":
             desk.wallet.sweep(desk.now)
         elif at < len(self.holds):
@@ -74,6 +78,7 @@ class Twin:
         return [(p.key, p.free, p.reserved, p.used, p.surplus, p.leased) for p in purses]
 
 
+@settings(max_examples=400)
 @given(STEPS)
 def test_nobody_sees_whether_pockets_are_full(steps: list[tuple[str, int, int]]) -> None:
     one, other = Twin(always=True), Twin(always=False)
@@ -137,3 +142,36 @@ def test_a_lack_asks_for_nothing_once_the_lease_has_come(desk: Desk) -> None:
     assert purses[0] in desk.wallet.short, "the question is on its way, and another call would have to wait"
     desk.confirm(ops)
     assert not desk.wallet.short
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_an_overdraft_is_seen_by_every_pocket(desk: Desk, extended: bool) -> None:
+    desk.talk(ACME, 1_000)
+    hold = desk.wallet.take(ACME, 100, NOON)
+    assert hold is not None
+    if extended:
+        assert desk.wallet.extend(hold, ("tenant:other",))
+    assert desk.wallet.take(BOTH, 1, NOON) is not None  # this pocket has taken half
+    desk.wallet.settle(hold, 1_000)
+    assert desk.wallet.take(BOTH, 300, NOON) is None
+
+
+def test_what_comes_back_to_a_purse_in_debt_is_not_free(desk: Desk) -> None:
+    desk.talk(ACME, 1_000)
+    one, two = desk.wallet.take(ACME, 500, NOON), desk.wallet.take(ACME, 500, NOON)
+    assert one is not None and two is not None
+    desk.wallet.settle(one, 1_200)
+    desk.wallet.settle(two, 0)
+    assert desk.wallet.take(ACME, 400, NOON) is None
+    assert desk.wallet.purse(DAY).free == -200
+
+
+def test_a_new_limit_holds_for_what_comes_back_of_calls_in_flight() -> None:
+    desk = Desk(acme=Quota())
+    holds = [desk.wallet.take(ACME, 500, NOON) for _ in range(4)]
+    desk.limits["tenant:acme"] = Quota(daily_tokens=1_000)
+    desk.wallet.set_limits(desk.wallet.quota_of)
+    assert holds[0] is not None
+    desk.wallet.settle(holds[0], 10)
+    assert desk.wallet.take(ACME, 400, NOON) is None
+    assert (desk.wallet.purse(DAY).leased, desk.wallet.purse(DAY).free) == (0, -1_510)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -150,8 +151,17 @@ def test_media_of_a_long_conversation_cost_what_they_cost_in_a_short_one(dialect
         ("messages", {"type": "text", "text": "x", "citations": [{"encrypted_index": "gw1.cited"}]}),
         ("messages", {"type": "new", "unknown": 1, "signature": "gw1.abc"}),
         ("messages", {"type": "tool_result", "content": [{"type": "thinking", "thinking": "", "signature": ""}]}),
+        (
+            "messages",
+            {
+                "type": "tool_result",
+                "content": [{"type": "tool_result", "content": [{"type": "thinking", "signature": "gw1.a"}]}],
+            },
+        ),
+        ("messages", {"type": "tool_result", "content": {"type": "thinking", "signature": "gw1.a"}}),
         ("gemini", {"text": "x", "thoughtSignature": "gw1.abc"}),
         ("gemini", {"text": "x", "thought_signature": "Z3cxLmFiYw=="}),
+        ("gemini", {"text": "x", "thoughtSignature": None, "thought_signature": "Z3cxLmFiYw=="}),
         ("gemini", {"text": "x", "unknown": 1, "thoughtSignature": "gw1.abc"}),
         ("responses", {"type": "input_text", "text": "gw1.abc"}),
     ],
@@ -190,6 +200,29 @@ def test_a_shape_that_nobody_knows_is_searched_as_a_whole(dialect: str) -> None:
     raw = json.dumps(body).encode()
     assert PEEKS[dialect](raw).media == b""
     assert bound(dialect, raw) == input_bound(raw) == len(raw) + IMAGE_TOKENS
+
+
+def test_tools_within_the_input_of_responses_are_seen() -> None:
+    body = conversation("responses", None)
+    body["input"].insert(0, {"type": "mcp_list_tools", "server_label": "s", "tools": [{"name": "read"}]})
+    raw = json.dumps(body).encode()
+    assert bound("responses", raw) == input_bound(raw) == len(raw) + TOOL_PROMPT_TOKENS
+
+
+def test_results_in_results_are_not_decoded_again_and_again() -> None:
+    def took(depth: int) -> float:
+        content = json.dumps("x" * 500_000)
+        for _ in range(depth):
+            content = f'[{{"type":"tool_result","tool_use_id":"a","content":{content}}}]'
+        body = f'{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}'.encode()
+        best = float("inf")
+        for _ in range(3):
+            began = time.perf_counter()
+            peek_messages(body)
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    assert took(400) < 20 * took(1)
 
 
 def test_the_input_of_responses_may_be_one_text() -> None:
