@@ -71,6 +71,13 @@ class Upstream(asyncio.Protocol):
     client: Client
     transport: asyncio.Transport
 
+    def __init__(self, idle: list[Upstream]) -> None:
+        self.idle = idle
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self.idle:
+            self.idle.remove(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         self.parser = httptools.HttpResponseParser(self)
@@ -123,7 +130,9 @@ class Client(asyncio.Protocol):
             self.dialling = asyncio.ensure_future(self.dial(body))
 
     async def dial(self, body: bytes) -> None:
-        _, upstream = await asyncio.get_running_loop().create_connection(Upstream, "127.0.0.1", self.upstream_port)
+        _, upstream = await asyncio.get_running_loop().create_connection(
+            lambda: Upstream(self.idle), "127.0.0.1", self.upstream_port
+        )
         self.send(upstream, body)
 
     def send(self, upstream: Upstream, body: bytes) -> None:
