@@ -241,7 +241,7 @@ async def test_a_slow_reader_slows_the_upstream_and_loses_nothing(opened, spring
     async with streaming(stack, path, model="spring/m") as (answer, frames):
         await anext(frames)
         taken = await asyncio.wait_for(standing_still(source), 8)
-        assert taken < POURED / 2
+        assert taken < POURED * 3 / 4  # the kernel's buffers of two connections grow to half of it on some machines
         await asyncio.sleep(0.6)  # longer than idle_s: it is the client who pauses, so nobody is to blame
         assert source.written < taken + MB
         size, tail = 0, b""
